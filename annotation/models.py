@@ -1,0 +1,196 @@
+"""Who labels, what they are given, and what they said (Sec. III-B, III-D)."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+LABEL = "label"  # the round in which a sample gets its label; cross-checks and repeats are other rounds
+
+
+class Emotion(models.TextChoices):
+    """The six categories, class ids 0–5 in this order."""
+
+    EXCITATION = "Excitation"
+    FEAR = "Fear"
+    NEUTRAL = "Neutral"
+    RELAXATION = "Relaxation"
+    SADNESS = "Sadness"
+    TENSION = "Tension"
+
+
+class Rung(models.TextChoices):
+    """The steps of the ladder that decides a label."""
+
+    MEMBER = "member"
+    LEADER = "leader"
+    EXCHANGE = "exchange"
+    EXPERT = "expert"
+
+
+class Group(models.Model):
+    """An annotation group: two men, one woman and a leader (Sec. III-B)."""
+
+    letter = models.CharField(max_length=2, unique=True)
+
+    class Meta:
+        ordering = ["letter"]
+
+    def __str__(self) -> str:
+        return self.letter
+
+
+class Person(models.Model):
+    """One who works on labels, with the scored factors of Eq. 1 (each 0–100)."""
+
+    class Role(models.TextChoices):
+        ANNOTATOR = "annotator"
+        LEADER = "leader"
+        EXPERT = "expert"
+        MANAGER = "manager"
+        DATA_ENGINEER = "data_engineer"
+        RESEARCHER = "researcher"
+        ADMIN = "admin"
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="person")
+    full_name = models.CharField(max_length=150)
+    gender = models.CharField(max_length=1, choices=[("M", "M"), ("F", "F")])
+    language = models.CharField(max_length=20, default="en")
+    role = models.CharField(max_length=15, choices=Role.choices, default=Role.ANNOTATOR)
+    work_experience = models.FloatField(default=0)
+    msceit = models.FloatField(default=0)
+    education = models.FloatField(default=0)
+    culture = models.FloatField(default=0)
+    leadership = models.FloatField(default=0)
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, null=True, blank=True, related_name="people")
+    is_simulated = models.BooleanField(default=False, help_text="a program, not a person; shown wherever the name is")
+    qualified_at = models.DateTimeField(null=True, blank=True)
+    paused_reason = models.CharField(max_length=200, blank=True, help_text="not empty: gets no work")
+    opted_out = models.JSONField(default=list, help_text="emotions or content flags that this person does not want to see")
+    preferences = models.JSONField(default=dict)
+
+    class Meta:
+        permissions = [
+            ("view_own_work", "Can see the own history and pace"),
+            ("label", "Can label as a member"),
+            ("lead_group", "Can vote as a leader and distribute batches"),
+            ("decide_as_expert", "Can finalise labels as the expert"),
+            ("manage_people", "Can import, group, pause and swap people"),
+            ("view_timeline", "Can see any sample's timeline"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.full_name} (simulated)" if self.is_simulated else self.full_name
+
+
+class Membership(models.Model):
+    """When a person belonged to a group, and why that began; history is kept."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="memberships")
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="memberships")
+    reason = models.CharField(max_length=200, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person"], condition=Q(ended_at__isnull=True), name="one_group_at_a_time")]
+
+
+class Sample(models.Model):
+    """A video to be labelled by one group; `rung` says whose vote it waits for."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        DECIDED = "decided"
+        EXCLUDED = "excluded"  # flagged out: broken, unsafe, ambiguous
+
+    video = models.OneToOneField("crawler.Video", on_delete=models.PROTECT, related_name="sample")
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="samples")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    rung = models.CharField(max_length=10, choices=Rung.choices, default=Rung.MEMBER)
+    label = models.CharField(max_length=12, choices=Emotion.choices, blank=True)
+    decided_rung = models.CharField(max_length=10, choices=Rung.choices, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="decided") | (~Q(label="") & ~Q(decided_rung="")), name="decided_samples_have_a_label"
+            ),
+            models.CheckConstraint(condition=Q(state="decided") | Q(label=""), name="only_decided_samples_have_a_label"),
+        ]
+        indexes = [models.Index(fields=["state", "rung", "group"])]
+
+
+class Assignment(models.Model):
+    """One person's turn at one sample in one round. OPEN waits, LEASED is on someone's screen."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        LEASED = "leased"
+        SUBMITTED = "submitted"
+        SKIPPED = "skipped"
+        WITHDRAWN = "withdrawn"  # no longer needed, or given to someone else; the draft is kept
+
+    sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="assignments")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="assignments")
+    rung = models.CharField(max_length=10, choices=Rung.choices, default=Rung.MEMBER)
+    round = models.CharField(max_length=20, default=LABEL, help_text="label, sA, sB, sA.1 … (re-annotation), repeat")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    order = models.PositiveIntegerField(default=0, help_text="place in the person's queue")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    lease_token = models.UUIDField(null=True, blank=True, help_text="the browser tab that holds the lease")
+    draft = models.JSONField(default=dict)
+    draft_saved_at = models.DateTimeField(null=True, blank=True)
+    skip_reason = models.CharField(max_length=200, blank=True)
+    active_ms = models.PositiveIntegerField(default=0, help_text="time with the clip in front, idle time left out")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sample", "person", "round"], name="one_turn_per_person_and_round")]
+        indexes = [models.Index(fields=["person", "state", "order"])]
+
+
+class Vote(models.Model):
+    """What one person felt about one sample: the adjective as chosen and the emotion it stood for in that table."""
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="votes")
+    sample = models.ForeignKey(Sample, on_delete=models.PROTECT, related_name="votes")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="votes")
+    rung = models.CharField(max_length=10, choices=Rung.choices)
+    round = models.CharField(max_length=20, default=LABEL)
+    adjective = models.CharField(
+        max_length=30, blank=True, help_text="key in the adjective table; empty for imported votes that had only an emotion"
+    )
+    adjective_table = models.PositiveSmallIntegerField(default=1)
+    emotion = models.CharField(max_length=12, choices=Emotion.choices)
+    confidence = models.FloatField(null=True)
+    client_id = models.UUIDField(unique=True, help_text="made by the browser: the same submission sent twice is one vote")
+    created_at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sample", "person", "round"], condition=Q(undone_at__isnull=True), name="one_vote_per_person_and_round"
+            ),
+            models.CheckConstraint(
+                condition=Q(confidence__isnull=True) | Q(confidence__gte=0, confidence__lte=1), name="confidence_between_0_and_1"
+            ),
+        ]
+        indexes = [models.Index(fields=["round", "rung"])]
+
+
+class TimelineEvent(models.Model):
+    """One step of a sample's life, in the order it happened; append-only."""
+
+    sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="timeline")
+    kind = models.CharField(max_length=30)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    detail = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]

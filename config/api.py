@@ -1,0 +1,71 @@
+"""What every API route shares: errors as {detail, code}, and the health of the site."""
+
+import shutil
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+LEAST_FREE_BYTES = 256 * 2**20
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's handler, with every error as {"detail": text, "code": word}, plus {"fields": …} for a bad form.
+
+    A service's ValidationError becomes 400 with its own code, its PermissionDenied 403.
+    """
+    if isinstance(error, ValidationError):
+        code = getattr(error, "code", None) or "invalid"
+        error = exceptions.ValidationError({"detail": " ".join(error.messages), "code": code})
+        response = drf_exception_handler(error, context)
+        if response is not None:
+            response.data = {"detail": str(response.data["detail"]), "code": code}
+        return response
+    if isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied(str(error) or None)
+    response = drf_exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, exceptions.ValidationError):
+        response.data = {"detail": "Some fields are missing or wrong.", "code": "invalid", "fields": response.data}
+    elif isinstance(response.data, dict) and isinstance(error, exceptions.APIException):
+        codes = error.get_codes()
+        response.data = {"detail": str(response.data.get("detail", error.detail)), "code": codes if isinstance(codes, str) else "error"}
+    elif isinstance(response.data, dict):  # Http404
+        response.data = {"detail": str(response.data.get("detail", "Not found.")), "code": "not_found"}
+    return response
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 while the process answers at all; asks nothing of anyone else."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when the site can take a vote: the database answers and the disk has room; else 503 naming what is wrong."""
+    checks = {"database": database_answers(), "disk": disk_has_room()}
+    ready = all(problem is None for problem in checks.values())
+    body = {"status": "ready" if ready else "not ready", "checks": {name: problem or "ok" for name, problem in checks.items()}}
+    return JsonResponse(body, status=200 if ready else 503)
+
+
+def database_answers() -> str | None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong, the page must say so instead of failing itself
+        return type(error).__name__
+    return None
+
+
+def disk_has_room() -> str | None:
+    free = shutil.disk_usage(settings.VAR_DIR).free
+    return None if free >= LEAST_FREE_BYTES else f"{free // 2**20} MiB free"

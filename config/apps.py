@@ -1,0 +1,18 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class ConfigConfig(AppConfig):
+    name = "config"
+    verbose_name = "Site"
+
+    def ready(self) -> None:
+        post_migrate.connect(grant_after_migrate, sender=self)
+
+
+def grant_after_migrate(**kwargs: Any) -> None:
+    from config.roles import roles_grant
+
+    roles_grant()

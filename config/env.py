@@ -1,0 +1,76 @@
+"""Strict readers of the environment: a value that makes no sense is refused by name, never guessed at."""
+
+import os
+from collections.abc import Mapping
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off"}
+
+
+class Environment:
+    """Settings as read from the environment. A variable that is set but empty counts as not set."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self.variables = os.environ if variables is None else variables
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """The variable's value, or what its *_FILE twin points to (secrets by file), or the default."""
+        value = self.variables.get(name, "").strip()
+        path = self.variables.get(f"{name}_FILE", "").strip()
+        if value and path:
+            raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: keep one")
+        if path:
+            value = self._read_file(f"{name}_FILE", path)
+        if value:
+            return value
+        if default is None:
+            raise ImproperlyConfigured(f"{name} must be set in the environment")
+        return default
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.text(name, "").lower()
+        if not value:
+            return default
+        if value in TRUE | FALSE:
+            return value in TRUE
+        raise ImproperlyConfigured(f"{name}={value!r} is neither true nor false")
+
+    def integer(self, name: str, default: int, *, minimum: int = 0, maximum: int = 2**31) -> int:
+        value = self.text(name, str(default))
+        try:
+            number = int(value)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}={value!r} is not a whole number") from None
+        if not minimum <= number <= maximum:
+            raise ImproperlyConfigured(f"{name}={number} is outside {minimum}..{maximum}")
+        return number
+
+    def number(self, name: str, default: float, *, minimum: float = 0.0, maximum: float = 1e12) -> float:
+        value = self.text(name, str(default))
+        try:
+            number = float(value)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}={value!r} is not a number") from None
+        if not minimum <= number <= maximum:  # also refuses nan
+            raise ImproperlyConfigured(f"{name}={value} is outside {minimum}..{maximum}")
+        return number
+
+    def choice(self, name: str, default: str, allowed: set[str]) -> str:
+        value = self.text(name, default)
+        if value not in allowed:
+            raise ImproperlyConfigured(f"{name}={value!r} is not one of {', '.join(sorted(allowed))}")
+        return value
+
+    def names(self, name: str, default: str = "") -> list[str]:
+        """A comma-separated list, without empty entries."""
+        return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
+
+    @staticmethod
+    def _read_file(name: str, path: str) -> str:
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.read().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}={path}: {error.strerror}") from error

@@ -1,0 +1,44 @@
+"""The pages a person may open, in the order of the work, for the site's frame."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True)
+class Page:
+    title: Any
+    name: str  # URL name
+    permission: str
+
+
+PAGES = [
+    Page(_("Label"), "annotation:annotate", "annotation.label"),
+    Page(_("Group"), "annotation:leader", "annotation.lead_group"),
+    Page(_("Expert"), "annotation:expert", "annotation.decide_as_expert"),
+    Page(_("Collect"), "crawler:collect", "crawler.view_collection"),
+    Page(_("Review"), "crawler:review", "crawler.review_video"),
+    Page(_("People"), "annotation:people", "annotation.manage_people"),
+    Page(_("Quality"), "qa:quality", "qa.view_quality"),
+    Page(_("Dataset"), "qa:dataset", "qa.view_dataset"),
+    Page(_("Train"), "training:runs", "training.view_runs"),
+]
+
+
+def pages(request: HttpRequest) -> dict[str, Any]:
+    """Template context: `pages`, a list of {title, url, current} that the signed-in person may open."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {"pages": []}
+    links = []
+    for page in PAGES:
+        try:
+            url = reverse(page.name)
+        except NoReverseMatch:
+            continue
+        if user.has_perm(page.permission):
+            links.append({"title": page.title, "url": url, "current": request.path.startswith(url)})
+    return {"pages": links}

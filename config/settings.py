@@ -1,0 +1,262 @@
+"""Every setting, in one file, read strictly from the environment (docs/architecture.md lists them).
+
+The default is the embedded development set-up: SQLite in WAL mode, Celery's filesystem broker, files under var/.
+With DEBUG off the site refuses to start without a secret key, hosts and a real database.
+"""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+
+from config.env import Environment
+
+env = Environment()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.text("EMOTIONS_VAR", str(BASE_DIR / "var"))).resolve()
+DEBUG = env.flag("DEBUG", True)
+
+
+def private_file(name: str) -> str:
+    """A random secret kept in var/ with mode 0600, made once: development needs no set-up and has no known default."""
+    path = VAR_DIR / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass
+    return path.read_text()
+
+
+def required_outside_debug(name: str, development: str) -> str:
+    value = env.text(name, development if DEBUG else "")
+    if not value:
+        raise ImproperlyConfigured(f"{name} must be set when DEBUG is off")
+    return value
+
+
+# --- who may reach the site -------------------------------------------------------------------------------------
+SECRET_KEY = env.text("SECRET_KEY", "") or (private_file("secret_key") if DEBUG else "")
+if not SECRET_KEY or (not DEBUG and len(SECRET_KEY) < 50):
+    raise ImproperlyConfigured("SECRET_KEY must be set, 50 characters or more, when DEBUG is off")
+ALLOWED_HOSTS = [host.strip() for host in required_outside_debug("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if host.strip()]
+if not DEBUG and "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts when DEBUG is off, not '*'")
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+# The key of the keyed hash that stands for an author (docs/responsible-use.md); kept outside the database.
+AUTHOR_HASH_KEY = env.text("AUTHOR_HASH_KEY", "") or (private_file("author_hash_key") if DEBUG else "")
+if not AUTHOR_HASH_KEY:
+    raise ImproperlyConfigured("AUTHOR_HASH_KEY must be set when DEBUG is off")
+
+# --- parts ------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "drf_spectacular",
+    "django_celery_beat",
+    "crawler",
+    "annotation",
+    "qa",
+    "training",
+    "config",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "config.middleware.ContentPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "config.navigation.pages",
+            ]
+        },
+    }
+]
+
+# --- database ---------------------------------------------------------------------------------------------------
+DATABASE_URL = required_outside_debug("DATABASE_URL", f"sqlite:///{VAR_DIR / 'emotions.sqlite3'}")
+if DATABASE_URL.startswith("sqlite:") and not DEBUG:
+    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database when DEBUG is off")
+DATABASES: dict[str, Any] = {"default": dict(dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True))}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE takes the write lock when a transaction begins: two writers queue up instead of failing half-way.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA mmap_size=134217728; PRAGMA cache_size=-20000;",
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- people -----------------------------------------------------------------------------------------------------
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+if not DEBUG:
+    SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", True)
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^api/v1/healthz$", r"^api/v1/readyz$"]
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", True)
+    SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 60 * 60 * 24 * 365)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- language and time ------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+USE_TZ = True
+
+# --- files ------------------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_ROOT = VAR_DIR / "media"
+RELEASES_DIR = VAR_DIR / "releases"
+RUNS_DIR = VAR_DIR / "runs"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+# nginx serves clips itself where this names its internal location (X-Accel-Redirect); empty: the site streams them.
+MEDIA_ACCEL_LOCATION = env.text("MEDIA_ACCEL_LOCATION", "")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 2**20
+
+# --- tasks ------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "filesystem://")
+if CELERY_BROKER_URL == "filesystem://":
+    QUEUE_DIR = VAR_DIR / "queue"
+    for folder in ("messages", "processed", "control"):
+        (QUEUE_DIR / folder).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(QUEUE_DIR / "messages"),
+        "data_folder_out": str(QUEUE_DIR / "messages"),
+        "processed_folder": str(QUEUE_DIR / "processed"),
+        "control_folder": str(QUEUE_DIR / "control"),
+        "polling_interval": 0.05,
+    }
+elif CELERY_BROKER_URL.startswith("redis"):
+    # Longer than the longest task: a shorter one would hand a running task to a second worker.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 60 * 60}
+CELERY_TASK_IGNORE_RESULT = True  # the state of a job is a row in the database, never a Celery result
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 60 * 60
+CELERY_TASK_SOFT_TIME_LIMIT = 55 * 60
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = [Queue("default"), Queue("crawl"), Queue("gpu")]
+CELERY_TASK_ROUTES = {"crawler.*": {"queue": "crawl"}, "training.*": {"queue": "gpu"}}
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULE = {
+    "crawl-due-stages": {"task": "crawler.tasks.crawl_due_stages", "schedule": crontab(minute="*/10")},
+    "resume-stale-videos": {"task": "crawler.tasks.resume_stale", "schedule": crontab(minute="*/5")},
+    "distribute": {"task": "annotation.tasks.distribute", "schedule": crontab(minute="*/5")},
+    "expire-leases": {"task": "annotation.tasks.expire_leases", "schedule": crontab(minute="*")},
+    "quality-report": {"task": "qa.tasks.consistency_report", "schedule": crontab(minute=0, hour=3)},
+    "resume-stale-runs": {"task": "training.tasks.resume_stale", "schedule": crontab(minute="*/5")},
+}
+
+# --- API --------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.SessionAuthentication",
+        "rest_framework.authentication.TokenAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "PAGE_SIZE": 100,
+    "EXCEPTION_HANDLER": "config.api.exception_handler",
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle", "rest_framework.throttling.AnonRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": env.text("THROTTLE_USER", "6000/min"), "anon": env.text("THROTTLE_ANON", "120/min")},
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "eMotions",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# --- crawling (Sec. III-A) --------------------------------------------------------------------------------------
+CHROMIUM_BINARY = env.text("CHROMIUM_BINARY", "/usr/bin/chromium")
+CHROMEDRIVER_BINARY = env.text("CHROMEDRIVER_BINARY", "/usr/bin/chromedriver")
+SELENIUM_GRID_URL = env.text("SELENIUM_GRID_URL", "")  # empty: a local Chromium
+# Sends every platform host to this address (host:port) instead of the Internet: the replica of demo/ and of the tests.
+CRAWL_REPLICA = env.text("CRAWL_REPLICA", "")
+CRAWL_REPLICA_CA = env.text("CRAWL_REPLICA_CA", "")  # the replica's test CA, a PEM file
+CRAWL_USER_AGENT = env.choice("CRAWL_USER_AGENT", "honest", {"honest", "pool"})  # pool: the paper's User-Agent spoofing, recorded per stage
+CRAWL_CONTACT = env.text("CRAWL_CONTACT", "")  # sent in the From header
+CRAWL_DELAY_S = env.number("CRAWL_DELAY_S", 2.0, maximum=3600)  # least time between two requests to one host
+CRAWL_PROXY = env.text("CRAWL_PROXY", "")
+DURATION_MIN_S = env.number("DURATION_MIN_S", 2.46)  # Tab. II, shortest
+DURATION_MAX_S = env.number("DURATION_MAX_S", 163.77)  # Tab. II, longest
+
+# --- labelling (Sec. III-D) -------------------------------------------------------------------------------------
+LEASE_S = env.integer("LEASE_S", 15 * 60, minimum=10)  # how long an assignment stays with a person who shows no life
+UNDO_S = env.integer("UNDO_S", 5 * 60)
+BLIND_EMOTION = env.flag("BLIND_EMOTION", False)  # hide the emotion that an adjective stands for
+SHOW_SPREAD = env.flag("SHOW_SPREAD", False)  # leaders and the expert see the earlier votes' spread, without names
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", {"DEBUG", "INFO", "WARNING", "ERROR"})},
+}

@@ -1,0 +1,24 @@
+"""Every route of the site: each app brings its own pages and its own part of /api/v1/."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from config import api
+
+urlpatterns = [
+    path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("sign-out/", auth_views.LogoutView.as_view(), name="logout"),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("healthz", api.healthz),
+    path("readyz", api.readyz),
+    path("api/v1/healthz", api.healthz, name="healthz"),
+    path("api/v1/readyz", api.readyz, name="readyz"),
+    path("", include("crawler.urls")),
+    path("", include("annotation.urls")),
+    path("", include("qa.urls")),
+    path("", include("training.urls")),
+]

@@ -1,0 +1,167 @@
+"""What was looked for and what was found: stages, terms, videos, and every step each video took (Sec. III-A)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class Platform(models.TextChoices):
+    DOUYIN = "douyin", "Douyin"
+    KUAISHOU = "kuaishou", "Kuaishou"
+    TIKTOK = "tiktok", "TikTok"
+
+
+class Stage(models.Model):
+    """One round of the staged crawl: its own terms, budget, dates and ways of asking."""
+
+    class State(models.TextChoices):
+        PLANNED = "planned"
+        RUNNING = "running"
+        STOPPED = "stopped"
+        DONE = "done"
+
+    name = models.SlugField(max_length=40, unique=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
+    platforms = models.JSONField(default=list, help_text="platform names; empty means all")
+    seed = models.PositiveIntegerField(default=0)
+    video_budget = models.PositiveIntegerField(default=1000, help_text="videos to discover at most, per platform")
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    settings = models.JSONField(
+        default=dict, help_text="user-agent policy, delays, robots.txt exception and its reason, as they were in force"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = [("run_stage", "Can start and stop a crawl stage"), ("view_collection", "Can see the collection page")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Term(models.Model):
+    """A word of the trending-term repository: what to look for next on one platform, and why."""
+
+    platform = models.CharField(max_length=10, choices=Platform.choices)
+    text = models.CharField(max_length=200)
+    weight = models.FloatField(default=1.0)
+    why = models.JSONField(default=dict, help_text="where the term came from and what it yielded")
+    blocked = models.BooleanField(default=False)
+    first_stage = models.ForeignKey(Stage, on_delete=models.PROTECT, related_name="terms_found")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["platform", "text"], name="one_term_per_platform")]
+
+    def __str__(self) -> str:
+        return f"{self.platform}: {self.text}"
+
+
+class Video(models.Model):
+    """One post of one platform, from the page where it was found to the numbered, cleaned clip."""
+
+    class State(models.TextChoices):
+        DISCOVERED = "discovered"  # its address is known
+        META = "meta"  # its page was read
+        MEDIA = "media"  # its file is here, length and type verified
+        VERIFIED = "verified"  # it decodes from end to end
+        DEDUPLICATED = "deduplicated"  # it resembles no earlier video
+        SCREENED = "screened"  # the detectors have looked
+        REVIEW = "review"  # a person must look
+        ACCEPTED = "accepted"  # it has its number
+        DROPPED = "dropped"  # final; `reason` says why
+        FAILED = "failed"  # blocked, gone, private, region, rule-failed … ; `reason` says which
+
+    platform = models.CharField(max_length=10, choices=Platform.choices)
+    platform_id = models.CharField(max_length=64)
+    url = models.URLField(max_length=500)
+    state = models.CharField(max_length=14, choices=State.choices, default=State.DISCOVERED)
+    reason = models.CharField(max_length=200, blank=True, help_text="word before the colon: the cause, for counting")
+    stage = models.ForeignKey(Stage, on_delete=models.PROTECT, related_name="videos", null=True, blank=True)
+    term = models.ForeignKey(Term, on_delete=models.SET_NULL, related_name="videos", null=True, blank=True)
+    # as published
+    title = models.TextField(blank=True)
+    hashtags = models.JSONField(default=list)
+    author_hash = models.CharField(max_length=64, blank=True, help_text="keyed HMAC; the author's name is never stored")
+    published_at = models.DateTimeField(null=True, blank=True)
+    counts = models.JSONField(default=dict, help_text="likes, comments, shares, plays, saves")
+    raw = models.JSONField(default=dict, help_text="the page's own record, personal fields removed")
+    rule_version = models.CharField(max_length=60, blank=True)
+    # as measured
+    file = models.CharField(max_length=120, blank=True, help_text="name in the media storage, addressed by sha256")
+    sha256 = models.CharField(max_length=64, blank=True)
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    duration_s = models.FloatField(null=True, blank=True)
+    frames = models.PositiveIntegerField(null=True, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+    fps = models.FloatField(null=True, blank=True)
+    has_audio = models.BooleanField(null=True, blank=True)
+    tags = models.JSONField(default=list, help_text="facts that do not drop a video: silent, black, frozen …")
+    number = models.PositiveIntegerField(null=True, blank=True, unique=True, help_text="given in order on acceptance (Sec. III-A)")
+    # clock
+    attempts = models.PositiveSmallIntegerField(default=0)
+    discovered_at = models.DateTimeField(auto_now_add=True)
+    touched_at = models.DateTimeField(auto_now=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = [("review_video", "Can decide about doubtful videos")]
+        constraints = [
+            models.UniqueConstraint(fields=["platform", "platform_id"], name="one_row_per_post"),
+            models.CheckConstraint(condition=Q(number__isnull=True) | Q(state="accepted"), name="only_accepted_videos_are_numbered"),
+            models.CheckConstraint(condition=~Q(state="accepted") | Q(number__isnull=False), name="accepted_videos_are_numbered"),
+        ]
+        indexes = [models.Index(fields=["state", "touched_at"]), models.Index(fields=["sha256"])]
+
+    def __str__(self) -> str:
+        return self.public_name or f"{self.platform}/{self.platform_id}"
+
+    @property
+    def public_name(self) -> str:
+        """The clip's name in a release, `00000001.mp4` (Sec. III-A, renamed in numerical order); empty before acceptance."""
+        return f"{self.number:08d}.mp4" if self.number else ""
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies on this machine. Raises ValueError when the video has none yet."""
+        if not self.file:
+            raise ValueError(f"video {self.pk} has no file yet")
+        return Path(settings.MEDIA_ROOT) / self.file
+
+
+class Check(models.Model):
+    """One verdict of one cleaning check about one video, with its evidence; never overwritten, a new version adds a row."""
+
+    class Verdict(models.TextChoices):
+        PASS = "pass"  # noqa: S105 - a verdict, not a password
+        REVIEW = "review"
+        DROP = "drop"
+        UNABLE = "unable"  # the detector has no weights: it says so and leaves the clip to people
+
+    video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="checks")
+    name = models.CharField(max_length=40)
+    version = models.PositiveSmallIntegerField(default=1)
+    verdict = models.CharField(max_length=8, choices=Verdict.choices)
+    reason = models.CharField(max_length=200, blank=True)
+    evidence = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["video", "name", "version"], name="one_verdict_per_check_version")]
+
+
+class Decision(models.Model):
+    """A reviewer's keep or drop, or its undoing; append-only."""
+
+    video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="decisions")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    action = models.CharField(max_length=10)  # keep, drop, undo
+    reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)

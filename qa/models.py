@@ -1,0 +1,105 @@
+"""What shows that labels can be trusted, and what was released (Sec. III-B, C, E, G)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class CrossCheckSet(models.Model):
+    """Up to 100 samples of one emotion, drawn from one group's labels to be labelled again by another group."""
+
+    stage = models.CharField(max_length=10, help_text="sA or sB")
+    origin = models.ForeignKey("annotation.Group", on_delete=models.PROTECT, related_name="sets_given")
+    reviewer = models.ForeignKey("annotation.Group", on_delete=models.PROTECT, related_name="sets_reviewed")
+    index = models.PositiveSmallIntegerField(help_text="0–8; three Neutral, two Excitation, one of each other")
+    emotion = models.CharField(max_length=12)
+    seed = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["stage", "origin", "index"], name="one_set_per_place")]
+
+
+class CrossCheckItem(models.Model):
+    set = models.ForeignKey(CrossCheckSet, on_delete=models.CASCADE, related_name="items")
+    sample = models.ForeignKey("annotation.Sample", on_delete=models.PROTECT, related_name="+")
+    previous_emotion = models.CharField(max_length=12)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["set", "sample"], name="no_sample_twice_in_a_set")]
+
+
+class ConsistencyReport(models.Model):
+    """The numbers of one stage at one moment; append-only, so that a change can be shown."""
+
+    stage = models.CharField(max_length=10)
+    numbers = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        permissions = [("view_quality", "Can see consistency and agreement"), ("view_dataset", "Can see statistics and releases")]
+
+
+class AdjustmentStep(models.Model):
+    """One line of the append-only log of personnel adjustment (Sec. III-C)."""
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed"
+        APPLIED = "applied"
+        REJECTED = "rejected"
+        SKIPPED = "skipped"
+
+    stage = models.CharField(max_length=10)
+    round = models.PositiveSmallIntegerField()
+    emotion = models.CharField(max_length=12)
+    state = models.CharField(max_length=10, choices=State.choices)
+    high = models.ForeignKey("annotation.Person", on_delete=models.PROTECT, null=True, related_name="+")
+    low = models.ForeignKey("annotation.Person", on_delete=models.PROTECT, null=True, related_name="+")
+    numbers = models.JSONField(default=dict, help_text="consistency ratios, S_a, S_r, mean and variance before and after")
+    confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    applied_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = [("confirm_swap", "Can confirm a proposed swap of people")]
+
+
+class Release(models.Model):
+    """A frozen variant of the dataset in a folder; never changed once written."""
+
+    name = models.SlugField(max_length=60, unique=True)
+    variant = models.CharField(max_length=30, help_text="all, balanced, test")
+    seed = models.PositiveIntegerField()
+    path = models.CharField(max_length=500)
+    sha256 = models.CharField(max_length=64, help_text="of release.json, which holds the sha256 of every other file")
+    counts = models.JSONField(help_text="split → emotion → videos")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    superseded_reason = models.CharField(max_length=200, blank=True, help_text="a label was re-opened or a video taken down since")
+
+    class Meta:
+        permissions = [("make_release", "Can export a release")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.path)
+
+
+class ReleaseItem(models.Model):
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="items")
+    video = models.ForeignKey("crawler.Video", on_delete=models.PROTECT, related_name="release_items")
+    split = models.CharField(max_length=5, choices=[("train", "train"), ("test", "test")])
+    emotion = models.CharField(max_length=12)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["release", "video"], name="no_video_twice_in_a_release"),
+            models.CheckConstraint(condition=Q(split__in=["train", "test"]), name="split_is_train_or_test"),
+        ]
