@@ -1,0 +1,40 @@
+"""What all tests share: the optional sample data, a media folder of one's own, and which tests touch the database."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from config.settings import BASE_DIR
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what touches the database, so that the same tests can be run again on PostgreSQL."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("django_db") or fixtures & {"db", "transactional_db", "live_server"}:
+            item.add_marker("database")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    folder = os.environ.get("EMOTIONS_VAR", "")
+    if "emotions-test-" in folder and not hasattr(config, "workerinput"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> Path:
+    """The folder of real clips and votes (EMOTIONS_DATA, or beside the checkout); the test is skipped where there is none."""
+    folder = Path(os.environ.get("EMOTIONS_DATA") or BASE_DIR.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("the optional sample data is not on this machine (EMOTIONS_DATA)")
+    return folder
+
+
+@pytest.fixture
+def media_root(tmp_path: Path, settings) -> Path:
+    """A media folder of this test alone."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.MEDIA_ROOT.mkdir()
+    return settings.MEDIA_ROOT
