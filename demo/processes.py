@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,14 +13,8 @@ from pathlib import Path
 
 from demo import ROOT
 
-PR_SET_PDEATHSIG = 1
-libc = ctypes.CDLL(None)
-
-
-def die_with_parent() -> None:
-    """In the child: the kernel ends it when the demo dies, even by SIGKILL."""
-    os.setsid()
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+# The kernel ends the child when the demo dies, even by SIGKILL.
+DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"]
 
 
 @contextmanager
@@ -31,14 +24,14 @@ def running(
     """A child process with its output in a log file, ended with its whole process group on the way out."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        child = subprocess.Popen(  # noqa: PLW1509 - no threads yet when the demo starts its processes
-            [sys.executable, *command],
+        child = subprocess.Popen(
+            [*DIE_WITH_PARENT, sys.executable, *command],
             cwd=ROOT,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=die_with_parent,
+            start_new_session=True,
         )
     try:
         yield child

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import requests
-
 from annotation.rules.taxonomy import ADJECTIVES, EMOTIONS
 
 TIMEOUT_S = 30
