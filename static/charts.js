@@ -1,0 +1,240 @@
+// Small charts as SVG in the page's own colours: no dependency, and the numbers always stand beside them as a table.
+//
+// In a template (the data through Django's json_script):
+//   <figure class="chart" data-chart="line" data-source="loss-data"><figcaption>Loss</figcaption></figure>
+// or data-source="/some/url.json". In a module: lineChart(figure, data).
+//
+// line:  {x: [1, 2], xLabel, yLabel, yMin, yMax, series: [{name, values: [0.9, null], emotion?}]}
+// bar:   {labels: ["A", "B"], values: [3, 4], low: [2, 3], high: [4, 5], emotions: true, horizontal: true, yLabel, yMin, yMax, target}
+//        or series: [{name, values, emotion?}] for groups of bars
+// heat:  {rows: ["A"], columns: ["x", "y"], values: [[0.1, 0.9]], min, max, rowLabel, columnLabel}
+// Any of them takes digits (how many decimals) and percent: true (0.5 is written 50 %).
+
+const NS = "http://www.w3.org/2000/svg";
+const WIDTH = 640;
+
+function svg(name, attributes = {}, text) {
+  const node = document.createElementNS(NS, name);
+  for (const [key, value] of Object.entries(attributes)) if (value !== undefined) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function html(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+const words = (key, fallback) => document.documentElement.dataset[key] || fallback;
+
+function writer({ digits, percent }) {
+  const format = new Intl.NumberFormat(document.documentElement.lang || "en", {
+    maximumFractionDigits: digits ?? (percent ? 1 : 3),
+    style: percent ? "percent" : "decimal",
+  });
+  return (value) => (value === null || value === undefined ? "–" : format.format(value));
+}
+
+/** Round numbers that cover low..high in about `count` steps. */
+export function ticks(low, high, count = 5) {
+  if (!(high > low)) high = low + 1;
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= rough);
+  const result = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1) result.push(Number((i * step).toPrecision(12)));
+  return result;
+}
+
+const known = (values) => values.filter((value) => Number.isFinite(value));
+
+function range(values, { yMin, yMax }, fromZero) {
+  const numbers = known(values);
+  let low = yMin ?? Math.min(...numbers, fromZero ? 0 : Infinity);
+  let high = yMax ?? Math.max(...numbers, fromZero ? 0 : -Infinity);
+  if (!Number.isFinite(low)) [low, high] = [0, 1];
+  if (low === high) high = low + 1;
+  const marks = ticks(low, high);
+  if (yMin === undefined && marks[0] > low) low = Math.max(marks[0] - (marks[1] - marks[0]), fromZero ? 0 : -Infinity);
+  if (yMax === undefined && marks.at(-1) < high) high = marks.at(-1) + (marks[1] - marks[0] || 1);
+  return [low, high];
+}
+
+function frame(figure, height, label) {
+  figure.querySelectorAll("svg, .legend, details").forEach((old) => old.remove());
+  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label });
+  figure.append(picture);
+  return picture;
+}
+
+const title = (figure, fallback) => figure.querySelector("figcaption")?.textContent.trim() || fallback;
+const mark = (one, index) => (one.emotion ? `emotion-${one.emotion}` : `series-${index % 6}`);
+
+function yAxis(picture, [low, high], { left, right, top, bottom }, write, label) {
+  const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top);
+  for (const value of ticks(low, high)) {
+    picture.append(svg("line", { class: "axis", x1: left, x2: right, y1: y(value), y2: y(value) }));
+    picture.append(svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, write(value)));
+  }
+  if (label) picture.append(svg("text", { x: 0, y: 11 }, label));
+  return y;
+}
+
+function legend(figure, series) {
+  if (series.length < 2) return;
+  figure.append(html("ul", { class: "legend" }, ...series.map((one, i) => html("li", { class: mark(one, i) }, one.name))));
+}
+
+/** Curves over a common x; a null leaves a gap. */
+export function lineChart(figure, data) {
+  const write = writer(data);
+  const box = { left: 52, right: WIDTH - 12, top: 22, bottom: 236 };
+  const picture = frame(figure, 276, title(figure, data.yLabel || ""));
+  const y = yAxis(picture, range(data.series.flatMap((one) => one.values), data, false), box, write, data.yLabel);
+  const first = Math.min(...data.x);
+  const last = Math.max(...data.x);
+  const x = (value) => (last > first ? box.left + ((value - first) / (last - first)) * (box.right - box.left) : (box.left + box.right) / 2);
+  const plain = new Intl.NumberFormat(document.documentElement.lang || "en");
+  for (const value of ticks(first, last, 8)) {
+    if (value >= first && value <= last) picture.append(svg("text", { x: x(value), y: 254, "text-anchor": "middle" }, plain.format(value)));
+  }
+  if (data.xLabel) picture.append(svg("text", { x: box.right, y: 272, "text-anchor": "end" }, data.xLabel));
+  data.series.forEach((one, index) => {
+    const group = svg("g", { class: mark(one, index) });
+    let pen = "M";
+    let path = "";
+    one.values.forEach((value, i) => {
+      if (!Number.isFinite(value)) {
+        pen = "M";
+        return;
+      }
+      path += `${pen}${x(data.x[i]).toFixed(1)} ${y(value).toFixed(1)}`;
+      pen = "L";
+      if (one.values.length <= 40) group.append(dot(x(data.x[i]), y(value), `${one.name}, ${data.x[i]}: ${write(value)}`));
+    });
+    group.prepend(svg("path", { class: "curve", d: path }));
+    picture.append(group);
+  });
+  legend(figure, data.series);
+  table(figure, [data.xLabel || "x", ...data.series.map((one) => one.name)], data.x.map((at, i) => [at, ...data.series.map((one) => one.values[i])]), write);
+}
+
+function dot(cx, cy, text) {
+  const node = svg("circle", { class: "mark", cx, cy, r: 2.5 });
+  node.append(svg("title", {}, text));
+  return node;
+}
+
+/** Bars, upright or lying; with low and high, each bar's interval. */
+export function barChart(figure, data) {
+  const series = data.series || [{ name: data.yLabel || title(figure, ""), values: data.values, low: data.low, high: data.high }];
+  const write = writer(data);
+  if (data.horizontal) lying(figure, data, series[0], write);
+  else upright(figure, data, series, write);
+  if (data.series) legend(figure, series);
+  const columns = series.flatMap((one) => (one.low ? [one.name, "−", "+"] : [one.name]));
+  const rows = data.labels.map((label, i) => [label, ...series.flatMap((one) => (one.low ? [one.values[i], one.low[i], one.high[i]] : [one.values[i]]))]);
+  table(figure, [data.xLabel || "", ...columns], rows, write);
+}
+
+function upright(figure, data, series, write) {
+  const box = { left: 52, right: WIDTH - 4, top: 22, bottom: 216 };
+  const picture = frame(figure, 244, title(figure, data.yLabel || ""));
+  const all = series.flatMap((one) => [...one.values, ...(one.high || [])]);
+  const y = yAxis(picture, range([...all, data.target ?? NaN], data, true), box, write, data.yLabel);
+  const slot = (box.right - box.left) / data.labels.length;
+  const width = Math.min((slot * 0.7) / series.length, 64);
+  const base = Math.min(y(0), box.bottom);
+  data.labels.forEach((label, i) => {
+    const middle = box.left + slot * (i + 0.5);
+    series.forEach((one, k) => {
+      const value = one.values[i];
+      if (!Number.isFinite(value)) return;
+      const at = middle + (k - series.length / 2) * width;
+      const group = svg("g", { class: data.emotions ? `emotion-${label}` : mark(one, k) });
+      const bar = svg("rect", { class: "mark", x: at + 1, width: Math.max(width - 2, 1), y: Math.min(y(value), base), height: Math.abs(base - y(value)), rx: 2 });
+      bar.append(svg("title", {}, `${label}: ${write(value)}`));
+      group.append(bar);
+      if (one.low && Number.isFinite(one.low[i])) group.append(svg("path", { class: "interval", d: `M${at + width / 2} ${y(one.low[i])}V${y(one.high[i])}` }));
+      else if (series.length === 1) group.append(svg("text", { class: "value", x: middle, y: Math.min(y(value), base) - 4, "text-anchor": "middle" }, write(value)));
+      picture.append(group);
+    });
+    picture.append(svg("text", { x: middle, y: box.bottom + 18, "text-anchor": "middle" }, shown(data, label)));
+  });
+  if (Number.isFinite(data.target)) picture.append(svg("line", { class: "interval", "stroke-dasharray": "4 4", x1: box.left, x2: box.right, y1: y(data.target), y2: y(data.target) }));
+}
+
+function lying(figure, data, one, write) {
+  const row = 26;
+  const left = Math.min(220, 16 + 8 * Math.max(...data.labels.map((label) => shown(data, label).length)));
+  const picture = frame(figure, data.labels.length * row + 8, title(figure, data.yLabel || ""));
+  const [, high] = range([...one.values, ...(one.high || [])], data, true);
+  const x = (value) => left + (value / high) * (WIDTH - left - 64);
+  data.labels.forEach((label, i) => {
+    const value = one.values[i];
+    const group = svg("g", { class: data.emotions ? `emotion-${label}` : "series-0" });
+    group.append(svg("text", { class: "value", x: left - 8, y: i * row + 18, "text-anchor": "end" }, shown(data, label)));
+    if (Number.isFinite(value)) group.append(svg("rect", { class: "mark", x: left, y: i * row + 5, width: Math.max(x(value) - left, 1), height: row - 8, rx: 2 }));
+    if (one.low && Number.isFinite(one.low[i])) group.append(svg("path", { class: "interval", d: `M${x(one.low[i])} ${i * row + 14}H${x(one.high[i])}` }));
+    group.append(svg("text", { x: x(Math.max(value || 0, one.high?.[i] || 0)) + 6, y: i * row + 18 }, write(value)));
+    picture.append(group);
+  });
+}
+
+// With {names: {Fear: "恐惧"}} labels stay keys and are shown in the reader's language.
+const shown = (data, label) => String(data.names?.[label] ?? label);
+
+/** A matrix of numbers, stronger colour for more. */
+export function heatMap(figure, data) {
+  const write = writer(data);
+  const numbers = known(data.values.flat());
+  const low = data.min ?? Math.min(0, ...numbers);
+  const high = data.max ?? Math.max(...numbers, low + 1e-9);
+  const left = Math.min(200, 20 + 8 * Math.max(...data.rows.map((name) => shown(data, name).length)));
+  const cell = (WIDTH - left) / data.columns.length;
+  const picture = frame(figure, data.rows.length * 34 + 30, title(figure, ""));
+  data.columns.forEach((name, j) => picture.append(svg("text", { x: left + cell * (j + 0.5), y: 18, "text-anchor": "middle" }, shown(data, name))));
+  data.rows.forEach((name, i) => {
+    picture.append(svg("text", { class: "value", x: left - 8, y: 30 + i * 34 + 21, "text-anchor": "end" }, shown(data, name)));
+    data.values[i].forEach((value, j) => {
+      const at = { x: left + cell * j + 1, y: 30 + i * 34 + 1, width: cell - 2, height: 32, rx: 3 };
+      const share = Number.isFinite(value) ? Math.max(0, Math.min(1, (value - low) / (high - low))) : 0;
+      const strong = share > 0.45;
+      picture.append(svg("rect", { ...at, class: "heat", "fill-opacity": (0.06 + 0.94 * share).toFixed(2) }));
+      picture.append(svg("text", { class: strong ? "heat-strong" : "value", x: at.x + cell / 2, y: at.y + 20, "text-anchor": "middle" }, write(value)));
+    });
+  });
+  table(figure, [data.rowLabel || "", ...data.columns.map((name) => shown(data, name))], data.rows.map((name, i) => [shown(data, name), ...data.values[i]]), write);
+}
+
+function table(figure, columns, rows, write) {
+  const head = html("tr", {}, ...columns.map((name, i) => html("th", { scope: "col", ...(i ? { class: "num" } : {}) }, String(name))));
+  const body = rows.map(([first, ...rest]) =>
+    html("tr", {}, html("th", { scope: "row" }, String(first)), ...rest.map((value) => html("td", { class: "num" }, typeof value === "number" || value === null ? write(value) : String(value ?? "–"))))
+  );
+  const box = html("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-label": title(figure, "table") }, html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, ...body)));
+  const link = html("a", { href: csv([columns, ...rows]), download: `${title(figure, "chart").replace(/\W+/g, "-").toLowerCase() || "chart"}.csv` }, "CSV");
+  figure.append(html("details", {}, html("summary", {}, words("wordNumbers", "Numbers")), box, html("p", {}, link)));
+}
+
+function csv(rows) {
+  const quoted = (value) => (/[",\n]/.test(String(value ?? "")) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
+  return URL.createObjectURL(new Blob([rows.map((row) => row.map(quoted).join(",")).join("\n")], { type: "text/csv" }));
+}
+
+const KINDS = { line: lineChart, bar: barChart, heat: heatMap };
+
+async function dataOf(source) {
+  const script = document.getElementById(source);
+  if (script) return JSON.parse(script.textContent);
+  const response = await fetch(source, { headers: { Accept: "application/json" } });
+  if (!response.ok) throw new Error(`${source}: ${response.status}`);
+  return response.json();
+}
+
+/** Draws every <figure data-chart data-source> of the page. */
+export async function drawAll(root = document) {
+  for (const figure of root.querySelectorAll("[data-chart]")) KINDS[figure.dataset.chart](figure, await dataOf(figure.dataset.source));
+}
