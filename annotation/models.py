@@ -97,6 +97,32 @@ class Membership(models.Model):
         constraints = [models.UniqueConstraint(fields=["person"], condition=Q(ended_at__isnull=True), name="one_group_at_a_time")]
 
 
+class StaffChange(models.Model):
+    """One change of who works where, with its reason; append-only."""
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="staff_changes")
+    kind = models.CharField(max_length=20, help_text="grouped, moved, swapped, paused, resumed, role, qualified, reassigned")
+    detail = models.JSONField(default=dict)
+    reason = models.CharField(max_length=200, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+
+class Batch(models.Model):
+    """Samples handed to a group in one go, by its leader or by the clock, until the leader has collected them (Sec. III-D)."""
+
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="batches")
+    opened_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="empty: the clock")
+    created_at = models.DateTimeField(auto_now_add=True)
+    collected_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+
 class Sample(models.Model):
     """A video to be labelled by one group; `rung` says whose vote it waits for."""
 
@@ -107,6 +133,9 @@ class Sample(models.Model):
 
     video = models.OneToOneField("crawler.Video", on_delete=models.PROTECT, related_name="sample")
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="samples")
+    batch = models.ForeignKey(Batch, on_delete=models.SET_NULL, null=True, blank=True, related_name="samples")
+    content_warning = models.JSONField(default=list, help_text="why the cleaning review hesitated; shown before the clip")
+    reopened = models.PositiveSmallIntegerField(default=0, help_text="how often a label was opened again")
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
     rung = models.CharField(max_length=10, choices=Rung.choices, default=Rung.MEMBER)
     label = models.CharField(max_length=12, choices=Emotion.choices, blank=True)
@@ -137,6 +166,7 @@ class Assignment(models.Model):
     sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="assignments")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="assignments")
     rung = models.CharField(max_length=10, choices=Rung.choices, default=Rung.MEMBER)
+    seat = models.PositiveSmallIntegerField(default=0, help_text="0–2 among the members; 0 above them")
     round = models.CharField(max_length=20, default=LABEL, help_text="label, sA, sB, sA.1 … (re-annotation), repeat")
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
     order = models.PositiveIntegerField(default=0, help_text="place in the person's queue")
@@ -149,8 +179,20 @@ class Assignment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["sample", "person", "round"], name="one_turn_per_person_and_round")]
-        indexes = [models.Index(fields=["person", "state", "order"])]
+        constraints = [
+            models.UniqueConstraint(fields=["sample", "person", "round"], name="one_turn_per_person_and_round"),
+            # Whatever races, a rung of the ladder never has two people and the members are never more than three.
+            models.UniqueConstraint(
+                fields=["sample", "rung", "seat"],
+                condition=Q(round=LABEL, state__in=["open", "leased", "submitted"]),
+                name="one_person_per_seat",
+            ),
+            models.CheckConstraint(condition=Q(seat=0) | Q(rung="member", seat__lte=2) | ~Q(round=LABEL), name="three_member_seats"),
+        ]
+        indexes = [
+            models.Index(fields=["person", "state", "order", "id"]),
+            models.Index(fields=["lease_expires_at"], condition=Q(state="leased"), name="leases"),
+        ]
 
 
 class Vote(models.Model):
@@ -180,7 +222,7 @@ class Vote(models.Model):
                 condition=Q(confidence__isnull=True) | Q(confidence__gte=0, confidence__lte=1), name="confidence_between_0_and_1"
             ),
         ]
-        indexes = [models.Index(fields=["round", "rung"])]
+        indexes = [models.Index(fields=["round", "rung"]), models.Index(fields=["person", "created_at"])]
 
 
 class TimelineEvent(models.Model):
@@ -194,3 +236,83 @@ class TimelineEvent(models.Model):
 
     class Meta:
         ordering = ["pk"]
+
+
+class Flag(models.Model):
+    """One person's doubt about a clip; two members' doubts take it out of labelling."""
+
+    class Kind(models.TextChoices):
+        BROKEN = "broken"
+        UNSAFE = "unsafe"
+        CHANGES_FEELING = "changes_feeling"
+        AMBIGUOUS = "ambiguous"
+
+    sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="flags")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="flags")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sample", "person"], name="one_flag_per_person")]
+
+
+class GoldItem(models.Model):
+    """A clip whose emotion is known beyond doubt: for the qualification test, and hidden among the work later."""
+
+    video = models.OneToOneField("crawler.Video", on_delete=models.PROTECT, related_name="gold")
+    emotions = models.JSONField(help_text="emotions that count as right, the best first")
+    source = models.CharField(max_length=200, help_text="who vouches for it")
+    in_test = models.BooleanField(default=True)
+    hidden = models.BooleanField(default=True, help_text="may be mixed into the work")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class QualificationAttempt(models.Model):
+    """One try at one part of the labelling test (Sec. III-B)."""
+
+    class Part(models.TextChoices):
+        SENTIMENT = "sentiment", "Sentiment quotient"
+        QUALITY = "quality", "Annotation quality"
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="attempts")
+    part = models.CharField(max_length=10, choices=Part.choices)
+    number = models.PositiveSmallIntegerField(help_text="first, second …")
+    items = models.JSONField(default=list, help_text="keys of the items, in the order shown")
+    answers = models.JSONField(default=list)
+    score = models.FloatField(null=True, blank=True)
+    hints = models.JSONField(default=list)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person", "part", "number"], name="attempts_are_numbered"),
+            models.UniqueConstraint(fields=["person", "part"], condition=Q(finished_at__isnull=True), name="one_open_attempt_per_part"),
+            models.CheckConstraint(condition=Q(score__isnull=True) | Q(score__gte=0, score__lte=100), name="score_between_0_and_100"),
+        ]
+
+
+class TrainingSession(models.Model):
+    """A training session after the test: the workflow, the guide, the cultures (Sec. III-B)."""
+
+    title = models.CharField(max_length=150)
+    guide_version = models.CharField(max_length=20, help_text="of the annotation guide that was taught")
+    held_at = models.DateTimeField()
+    held_by = models.CharField(max_length=150)
+    attended = models.ManyToManyField(Person, through="Attendance", related_name="sessions")
+
+    class Meta:
+        ordering = ["-held_at"]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.guide_version})"
+
+
+class Attendance(models.Model):
+    session = models.ForeignKey(TrainingSession, on_delete=models.CASCADE, related_name="attendances")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="attendances")
+    minutes = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["session", "person"], name="one_attendance_per_session")]
