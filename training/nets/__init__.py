@@ -7,8 +7,13 @@ from collections.abc import Callable
 
 from torch import nn
 
+from training.nets.avcanet import AudioOnly, AVCANet, VideoOnly
 from training.nets.output import Opinions
 
-NETS: dict[str, Callable[..., nn.Module]] = {}
+NETS: dict[str, Callable[..., nn.Module]] = {
+    "avcanet": AVCANet,
+    "video_branch": VideoOnly,
+    "audio_branch": AudioOnly,
+}
 
 __all__ = ["NETS", "Opinions"]

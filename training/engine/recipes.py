@@ -1,0 +1,247 @@
+"""Recipes: every number of a training run in one frozen, printable dataclass. Importing this loads no torch.
+
+RECIPES[name]() gives one; overridden(recipe, {"epochs": "3"}) changes fields by name, as `--set epochs=3` does.
+Where the paper is silent the default is the recommended reading and the other readings are presets (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib.util import find_spec
+from typing import Any
+
+EMOTIONS = ("Excitation", "Fear", "Neutral", "Relaxation", "Sadness", "Tension")
+POLARITY = ("positive", "negative", "neutral", "positive", "negative", "negative")
+POLARITIES = ("positive", "neutral", "negative")
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "modalities": ("both", "video", "audio"),
+    "pixel_norm": ("imagenet", "vaanet"),
+    "augment": ("paper", "vaanet", "none"),
+    "test_protocol": ("centre", "random"),
+    "audio_layout": ("tile", "zero", "head_tile", "aligned"),
+    "audio_norm": ("none", "zscore"),
+    "waveform_norm": ("int16", "peak"),
+    "schedule": ("cosine", "constant"),
+    "precision": ("fp32", "tf32", "bf16"),
+    "device": ("auto", "cpu", "cuda"),
+}
+
+
+def say(default: Any, text: str) -> Any:
+    """A field with a default and one line that says what it is."""
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    name: str = field(metadata={"help": "the name it is listed under"})
+    network: str = say("avcanet", "a name in training.nets.NETS")
+    net_options: Mapping[str, Any] = say({}, "keyword arguments of the network beside num_classes")
+    classes: tuple[str, ...] = say(EMOTIONS, "class names, in class-id order")
+    polarity: tuple[str, ...] = say(POLARITY, "positive, neutral or negative, one for each class")
+    init_from: str = say("", "weights to start from: a safetensors file of this project; its classifier is left out if it does not fit")
+    init_video: str = say("", "weights of the visual backbone (see training.engine.checkpoints); empty: from scratch")
+    init_audio: str = say("", "weights of the audio backbone, an ImageNet ResNet; empty: from scratch")
+
+    modalities: str = say("both", "both, or the one branch that the network reads")
+    snippets: int = say(16, "equal segments a clip is cut into, one snippet from each")
+    frames: int = say(8, "consecutive frames in a snippet")
+    crop: int = say(112, "side of the square crop; the short side of a frame is scaled to it")
+    pixel_norm: str = say("imagenet", "imagenet mean and deviation, or vaanet: x/255 - 100/255 (A6)")
+    augment: str = say(
+        "paper", "paper: flip and random crop; vaanet: corner crops, and at 0.3 one of flip, rotation, brightness; none (A7)"
+    )
+    test_protocol: str = say("centre", "centre crop and centre frames, or random ones as in training (A19)")
+    audio_layout: str = say(
+        "tile", "to snippets x chunk_frames: centre crop, else tile or zero-pad; head_tile; or aligned in time (A2, A3)"
+    )
+    audio_norm: str = say("none", "none, or zscore of each coefficient over the clip (A4)")
+    waveform_norm: str = say("int16", "int16: samples / 32768; peak: divided by the loudest (A4)")
+    chunk_frames: int = say(256, "MFCC frames in one snippet")
+    num_mfcc: int = say(32, "MFCC coefficients")
+    min_frames: int = say(16, "clips with fewer frames are refused (A23)")
+    store: str = say("auto", "prepared proxies: auto (beside the release), off (decode the source each time), or a folder")
+
+    gamma: tuple[float, ...] = say((0.7, 0.7, 0.7), "EP-CE penalty of positive, neutral, negative labels; zeros: cross-entropy")
+    loss_weights: tuple[float, ...] = say((1.0, 1.0, 1.0), "weights of the fused, visual and audio losses (A16)")
+
+    epochs: int = say(30, "passes over the training part")
+    batch_size: int = say(8, "samples in one forward pass, over all processes")
+    accumulate: int = say(4, "batches to one optimiser step: the deferred update (A17)")
+    flush_last_group: bool = say(True, "step on an incomplete last group of an epoch instead of dropping it (A17)")
+    lr: float = say(1.5e-4, "peak learning rate of AdamW")
+    weight_decay: float = say(2e-2, "weight decay of AdamW")
+    betas: tuple[float, ...] = say((0.9, 0.999), "betas of AdamW")
+    schedule: str = say("cosine", "cosine to lr_floor after the warm-up, or constant (A1)")
+    warmup: float = say(0.05, "share of all optimiser steps spent on a linear warm-up")
+    lr_floor: float = say(0.01, "last learning rate as a share of lr")
+    clip_grad: float = say(0.0, "largest gradient norm; 0: not clipped")
+    seed: int = say(1, "of weights, order, crops, dropout and the validation draw")
+
+    val_fraction: float = say(0.1, "stratified share of the training part kept for selection; 0: the last epoch is chosen (A20)")
+    test_each_epoch: bool = say(False, "also score the test part every epoch and keep best-on-test, for comparison with the paper (A20)")
+
+    precision: str = say("fp32", "fp32, tf32 or bf16 autocast")
+    compile: bool = say(False, "torch.compile the network")
+    checkpoint_gradients: bool = say(False, "recompute the visual backbone's activations in the backward pass")
+    device: str = say("auto", "auto takes CUDA when there is one")
+    workers: int = say(2, "loader processes; 0: in the training process")
+    log_every: int = say(10, "optimiser steps between two lines of metrics.jsonl")
+    checkpoint_every_s: float = say(600.0, "seconds between two checkpoints inside an epoch")
+
+    def __post_init__(self) -> None:
+        for key, allowed in CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"recipe {self.name}: {key} is {getattr(self, key)!r}; choose one of {', '.join(allowed)}")
+        if len(self.polarity) != len(self.classes):
+            raise ValueError(
+                f"recipe {self.name}: {len(self.classes)} classes but {len(self.polarity)} polarities; give one for each class"
+            )
+        if unknown := set(self.polarity) - set(POLARITIES):
+            raise ValueError(f"recipe {self.name}: polarity {sorted(unknown)} is none of {', '.join(POLARITIES)}")
+        if len(self.gamma) != len(POLARITIES):
+            raise ValueError(f"recipe {self.name}: gamma needs three numbers (positive, neutral, negative), got {self.gamma}")
+        for key in ("snippets", "frames", "crop", "epochs", "batch_size", "accumulate"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"recipe {self.name}: {key} is {getattr(self, key)}; it must be at least 1")
+        if not 0 <= self.val_fraction < 1:
+            raise ValueError(f"recipe {self.name}: val_fraction is {self.val_fraction}; it must be in [0, 1)")
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as recipe.json holds them."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def from_dict(values: Mapping[str, Any]) -> Recipe:
+    """The recipe that as_dict gave. Raises ValueError on a field that does not exist."""
+    known = {f.name for f in fields(Recipe)}
+    if unknown := set(values) - known:
+        raise ValueError(f"unknown recipe field {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+    return Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def overridden(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with fields set from text or plain values. Raises ValueError with the field's name on a bad one."""
+    known = {f.name: f for f in fields(recipe)}
+    parsed = {}
+    for key, value in changes.items():
+        if key not in known or key == "name":
+            raise ValueError(f"unknown recipe field {key!r}; there are {', '.join(sorted(known.keys() - {'name'}))}")
+        parsed[key] = _parse(key, getattr(recipe, key), value)
+    return replace(recipe, **parsed)
+
+
+def _parse(key: str, now: Any, value: Any) -> Any:
+    """value in the type of the field's present value."""
+    try:
+        if isinstance(now, bool):
+            return _as_bool(value)
+        if isinstance(now, tuple):
+            parts = [p.strip() for p in value.split(",")] if isinstance(value, str) else list(value)
+            return tuple(type(now[0])(p) for p in parts)
+        if isinstance(now, Mapping):
+            return {**now, **(json.loads(value) if isinstance(value, str) else value)}
+        return type(now)(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"recipe field {key}: cannot read {value!r} as {type(now).__name__} ({error})") from error
+
+
+def _as_bool(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        raise ValueError("write true or false")
+    return words[str(value).lower()]
+
+
+def avcanet() -> Recipe:
+    """The recommended reading of Sec. IV and V."""
+    return Recipe(name="avcanet")
+
+
+def paper() -> Recipe:
+    """Only what the paper's text says: no schedule, no validation part; the best epoch on test is reported beside the last."""
+    return Recipe(name="paper", schedule="constant", warmup=0.0, val_fraction=0.0, test_each_epoch=True)
+
+
+def released_code() -> Recipe:
+    """What the authors' released code does, its frozen learning rate, plain cross-entropy and random test crops included."""
+    return Recipe(
+        name="released_code",
+        net_options={"legacy_rpb_slice": True},
+        pixel_norm="vaanet",
+        augment="vaanet",
+        test_protocol="random",
+        audio_layout="head_tile",
+        gamma=(0.0, 0.0, 0.0),
+        schedule="constant",
+        warmup=0.0,
+        lr=1.5e-6,
+        flush_last_group=False,
+        val_fraction=0.0,
+        test_each_epoch=True,
+    )
+
+
+def aligned_audio() -> Recipe:
+    """AV-CANet with the n-th audio chunk from the same seconds as the n-th visual snippet."""
+    return Recipe(name="aligned_audio", audio_layout="aligned")
+
+
+SMALL_SWIN = {"embed_dim": 32, "depths": (1, 1, 2, 1), "num_heads": (1, 2, 4, 8), "window": (8, 4, 4), "drop_path": 0.05}
+SMALL_NET = {"width": 96, "num_heads": 4, "dropout": 0.2, "video": SMALL_SWIN, "audio": {"depth": 18, "base_width": 16}}
+
+
+def small() -> Recipe:
+    """The same modules, narrower, on fewer and smaller snippets: for a processor, or a hundred clips."""
+    return Recipe(
+        name="small",
+        net_options=SMALL_NET,
+        snippets=8,
+        crop=64,
+        chunk_frames=128,
+        audio_layout="aligned",
+        audio_norm="zscore",
+        lr=5e-4,
+        epochs=20,
+        accumulate=1,
+        clip_grad=5.0,
+    )
+
+
+DEBUG_SWIN = {"embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8), "window": (4, 4, 4), "drop_path": 0.0}
+DEBUG_NET = {"width": 32, "num_heads": 4, "dropout": 0.1, "video": DEBUG_SWIN, "audio": {"depth": 18, "base_width": 8}}
+
+
+def debug() -> Recipe:
+    """Two epochs of the smallest network, to see that everything runs from release to result."""
+    return replace(small(), name="debug", net_options=DEBUG_NET, snippets=4, chunk_frames=64, lr=1e-3, epochs=2, batch_size=4, log_every=2)
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "avcanet": avcanet,
+    "paper": paper,
+    "released_code": released_code,
+    "aligned_audio": aligned_audio,
+    "small": small,
+    "debug": debug,
+}
+
+if find_spec("training.engine.recipes_baselines"):
+    from training.engine.recipes_baselines import BASELINE_RECIPES
+
+    RECIPES.update(BASELINE_RECIPES)
