@@ -198,7 +198,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = [Queue("default"), Queue("crawl"), Queue("gpu")]
-CELERY_TASK_ROUTES = {"crawler.*": {"queue": "crawl"}, "training.*": {"queue": "gpu"}}
+CELERY_TASK_ROUTES = {"crawler.*": {"queue": "crawl"}, "training.tasks.start_run": {"queue": "gpu"}}
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "crawl-due-stages": {"task": "crawler.tasks.crawl_due_stages", "schedule": crontab(minute="*/10")},
@@ -252,6 +252,22 @@ LEASE_S = env.integer("LEASE_S", 15 * 60, minimum=10)  # how long an assignment 
 UNDO_S = env.integer("UNDO_S", 5 * 60)
 BLIND_EMOTION = env.flag("BLIND_EMOTION", False)  # hide the emotion that an adjective stands for
 SHOW_SPREAD = env.flag("SHOW_SPREAD", False)  # leaders and the expert see the earlier votes' spread, without names
+ASSIGNMENT_POLICY = env.choice("ASSIGNMENT_POLICY", "even", {"even", "weighted", "quota"})  # how groups share the videos (annotation/services/distribution.py)
+QUALIFICATION_ATTEMPTS = env.integer("QUALIFICATION_ATTEMPTS", 3, minimum=1)  # per part of the labelling test
+GOLD_SHARE = env.number("GOLD_SHARE", 0.03, maximum=0.5)  # hidden gold items per vote
+GOLD_LEAST = env.integer("GOLD_LEAST", 10, minimum=1)  # gold votes before a person can be paused by them
+GOLD_PAUSE_BELOW = env.number("GOLD_PAUSE_BELOW", 60.0, maximum=100)  # percent right
+REPEAT_SHARE = env.number("REPEAT_SHARE", 0.05, maximum=0.5)  # votes that return to the same person, blind
+REPEAT_AFTER_DAYS = env.integer("REPEAT_AFTER_DAYS", 7)
+
+# --- training (Sec. V) ------------------------------------------------------------------------------------------
+TRAIN_ENGINE = env.text("TRAIN_ENGINE", "training.engine")  # the package whose train and evaluate modules are run as child processes
+TRAIN_GPUS = env.names("TRAIN_GPUS")  # indexes that runs may use; empty: all; none: the CPU even where there are GPUs
+TRAIN_LOCKS_DIR = VAR_DIR / "locks"  # on one machine, every worker must see the same folder: that is how two runs never share a GPU
+TRAIN_HEARTBEAT_S = env.number("TRAIN_HEARTBEAT_S", 5.0, minimum=0.05)
+TRAIN_STALE_S = env.number("TRAIN_STALE_S", 120.0, minimum=0.2)  # no heartbeat for so long: the worker is dead
+TRAIN_GRACE_S = env.number("TRAIN_GRACE_S", 60.0)  # from SIGTERM (checkpoint, then stop) to SIGKILL
+TRAIN_TIME_LIMIT_S = env.number("TRAIN_TIME_LIMIT_S", 7 * 24 * 3600.0, minimum=1)
 
 LOGGING = {
     "version": 1,
