@@ -36,7 +36,7 @@ class VideoSwinT(nn.Module):
         legacy_rpb_slice: bool = False,
     ) -> None:
         super().__init__()
-        rates = iter(torch.linspace(0, drop_path, sum(depths)).tolist())
+        rates = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())  # on the CPU also when built on "meta"
         size: Size = (window[0], window[1], window[2])
         self.patch_embed = PatchEmbed(embed_dim)
         self.layers = nn.ModuleList()
