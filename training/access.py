@@ -1,17 +1,17 @@
 """The only doors to a run that can be changed or read from the inside: absent and not-yours give the same answer."""
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.http import Http404
 
 from training.models import Run
 
 
-def may_control(user: AbstractBaseUser | AnonymousUser, run: Run) -> bool:
+def may_control(user: AbstractUser | AnonymousUser, run: Run) -> bool:
     """Whether this person may cancel, retry and read the log of the run: who asked for it, or an admin."""
-    return user.is_active and (run.requested_by_id == user.pk or user.has_perm("training.control_any_run"))  # type: ignore[union-attr]
+    return user.is_active and (run.requested_by_id == user.pk or user.has_perm("training.control_any_run"))
 
 
-def run_for(user: AbstractBaseUser | AnonymousUser, pk: int) -> Run:
+def run_for(user: AbstractUser | AnonymousUser, pk: int) -> Run:
     """The run, if this person may control it. Raises Http404 otherwise."""
     run = Run.objects.select_related("release", "requested_by").filter(pk=pk).first()
     if run is None or not may_control(user, run):

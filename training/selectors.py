@@ -12,6 +12,7 @@ from training import launch
 from training.engine.recipes import RECIPES
 from training.models import Run, Schedule
 
+SCORES = (("acc", "ACC"), ("wa_f1", "WA-F1"), ("uar", "UAR"))
 CURVE_POINTS = 400  # more would only be drawn over each other
 
 
@@ -71,3 +72,54 @@ def gpu_states() -> list[GpuState]:
 
 def _on(run: Run, gpu: launch.Gpu) -> bool:
     return gpu.index in run.device.rpartition("(")[2].rstrip(")").split(", ") and "×" in run.device
+
+
+def run_scores(run: Run) -> list[tuple[str, float | None]]:
+    """The three figures of Sec. V, each None until the run is finished."""
+    return [(title, _number(run.metrics.get(name))) for name, title in SCORES]
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """One line about a run, as plain values."""
+    facts = {"id": run.pk, "state": run.state, "recipe": run.recipe, "release": run.release.name, "seed": run.seed, "device": run.device}
+    return {**facts, "folder": run.folder, "error": run.error} | {name: _number(run.metrics.get(name)) for name, _ in SCORES}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def run_confusion(run: Run) -> dict[str, Any] | None:
+    """The confusion matrix on test (Fig. 9) as a heat map's data, each row as shares of its class; None without one."""
+    matrix = run.metrics.get("confusion")
+    if not isinstance(matrix, list) or not all(isinstance(row, list) for row in matrix):
+        return None
+    classes = run.metrics.get("classes") or run_classes(run, len(matrix))
+    shares = [[round(n / total, 4) if (total := sum(row)) else None for n in row] for row in matrix]
+    return {
+        "rows": classes, "columns": classes, "values": shares, "min": 0, "max": 1, "percent": True, "rowLabel": "label", "columnLabel": "predicted",
+    }  # fmt: skip
+
+
+def run_classes(run: Run, count: int) -> list[str]:
+    """The class names of the run's recipe, or numbers when the recipe is gone or has another count."""
+    recipe = recipes().get(run.recipe)
+    return list(recipe.classes) if recipe and len(recipe.classes) == count else [str(index) for index in range(count)]
+
+
+def runs_compared(runs: list[Run]) -> dict[str, dict[str, Any]]:
+    """Line charts of several runs, by metric: what each reached on its validation part, epoch by epoch."""
+    charts = {}
+    for name in ("loss", "acc", "uar"):
+        curves = {str(run): _epochs(run_curves(run), name) for run in runs}
+        xs = sorted({x for curve in curves.values() for x in curve})
+        if xs:
+            series = [{"name": title, "values": [curve.get(x) for x in xs]} for title, curve in curves.items() if curve]
+            charts[name] = {"x": xs, "xLabel": "epoch", "yLabel": name, "series": series}
+    return charts
+
+
+def _epochs(curves: dict[str, list[dict[str, Any]]], name: str) -> dict[float, float]:
+    """epoch → value on the validation part, else on train."""
+    rows = curves.get("val") or curves.get("train") or []
+    return {row["epoch"]: row[name] for row in rows if _number(row.get("epoch")) is not None and _number(row.get(name)) is not None}

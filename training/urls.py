@@ -1,2 +1,19 @@
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from training import api, views
+
 app_name = "training"
-urlpatterns: list = []
+router = SimpleRouter(trailing_slash=False)
+router.register("runs", api.RunViewSet, basename="api-run")
+urlpatterns = [
+    path("train/", views.runs, name="runs"),
+    path("train/start/", views.run_start, name="run_start"),
+    path("train/compare/", views.compare, name="compare"),
+    path("train/schedules/", views.schedule_save, name="schedule_save"),
+    path("train/schedules/<int:pk>/delete/", views.schedule_delete, name="schedule_delete"),
+    path("train/<int:pk>/", views.run, name="run"),
+    path("train/<int:pk>/cancel/", views.run_cancel, name="run_cancel"),
+    path("train/<int:pk>/retry/", views.run_retry, name="run_retry"),
+    path("api/v1/", include(router.urls)),
+]

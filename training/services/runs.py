@@ -65,6 +65,8 @@ def _check(recipe: str, release: Release, seed: int, overrides: dict[str, Any], 
         overridden(known[recipe], overrides)
     except (ValueError, TypeError) as error:
         raise ValidationError(f"{error}.", code="bad_override") from error
+    if "\\u0000" in json.dumps(overrides) or not _is_finite(overrides):
+        raise ValidationError("A field's value holds a character or a number that cannot be stored.", code="bad_override")
     for name, value in overrides.items():
         # A person on the site names no file of the server: weights from elsewhere are set in a recipe.
         if isinstance(value, str) and (Path(value).is_absolute() or ".." in Path(value).parts):
@@ -75,6 +77,14 @@ def _check(recipe: str, release: Release, seed: int, overrides: dict[str, Any], 
         raise ValidationError(f"{gpus} GPUs is outside 0..64.", code="bad_gpus")
     if not release.folder.is_dir():
         raise ValidationError(f"The folder of release {release.name} is gone: export it again.", code="release_gone")
+
+
+def _is_finite(overrides: dict[str, Any]) -> bool:
+    try:
+        json.dumps(overrides, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _fingerprint(recipe: str, release: Release, seed: int, overrides: dict[str, Any]) -> str:
@@ -123,7 +133,7 @@ def run_retry(run: Run, *, user: Any) -> Run:
     with transaction.atomic():
         # Lock the release, as run_start does: a twin may be started at the same moment.
         Release.objects.select_for_update().get(pk=run.release_id)
-        if Run.objects.filter(fingerprint=run.fingerprint, state__in=Run.LIVE).exclude(fingerprint="").exists():
+        if Run.objects.filter(fingerprint=run.fingerprint, state__in=Run.LIVE).exclude(pk=run.pk).exists():
             raise ValidationError("The same run is queued or running already.", code="twin")
         over = Run.objects.filter(pk=run.pk, state__in=[Run.State.FAILED, Run.State.CANCELLED])
         if not over.update(

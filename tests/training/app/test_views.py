@@ -1,0 +1,113 @@
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.factories import UserFactory
+from training import services
+from training.models import Run, Schedule
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def page(dana):
+    client = Client()
+    client.force_login(dana)
+    return client
+
+
+def test_an_empty_page_says_what_would_fill_it(page):
+    body = page.get(reverse("training:runs")).content.decode()
+    assert "A run needs a release" in body
+    assert "No GPU here" in body
+
+
+def test_a_run_is_started_from_the_page(page, release, dana):
+    answer = page.post(
+        reverse("training:run_start"),
+        {"run-recipe": "debug", "run-release": release.pk, "run-seed": 2, "run-gpus": 1, "run-overrides": "epochs = 1\n\nlr=0.1"},
+    )
+    run = Run.objects.get()
+    assert answer.url == reverse("training:run", args=[run.pk])
+    assert (run.overrides, run.requested_by) == ({"epochs": "1", "lr": "0.1"}, dana)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("overrides", "epochs", "is not field=value"), ("overrides", "epochs=many", "epochs"), ("seed", "-1", "greater than or equal to 0")],
+)
+def test_a_wrong_field_is_told_where_the_hand_is(page, release, field, value, words):
+    data = {"run-recipe": "debug", "run-release": release.pk, "run-seed": 2, "run-gpus": 1, f"run-{field}": value}
+    answer = page.post(reverse("training:run_start"), data)
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_a_finished_run_shows_its_scores_log_and_matrix(page, release, dana, fake_engine):
+    run = services.run_start(recipe="debug", release=release, user=dana)
+    services.run_execute(run.pk)
+    matrix = [[3, 1, 0, 0, 0, 0], *[[0] * 6 for _ in range(5)]]
+    Run.objects.filter(pk=run.pk).update(metrics={"acc": 0.5, "wa_f1": 0.4, "uar": 0.3, "confusion": matrix})
+    answer = page.get(reverse("training:run", args=[run.pk]))
+    assert answer.context["confusion"]["rows"][0] == "Excitation"
+    assert answer.context["confusion"]["values"][0][:2] == [0.75, 0.25]
+    assert answer.context["confusion"]["values"][1][0] is None
+    body = answer.content.decode()
+    assert "0.5000" in body
+    assert "fake engine" in body
+    compared = page.get(reverse("training:compare"), {"run": [run.pk, "nonsense"]})
+    assert compared.context["charts"]["loss"]["x"] == [0, 1, 2]
+    assert "0.3000" in compared.content.decode()
+
+
+def test_the_log_of_anothers_run_is_not_shown(release, dana, erin, fake_engine):
+    run = services.run_start(recipe="debug", release=release, user=dana)
+    services.run_execute(run.pk)
+    client = Client()
+    client.force_login(erin)
+    body = client.get(reverse("training:run", args=[run.pk])).content.decode()
+    assert "fake engine" not in body
+    assert reverse("training:run_cancel", args=[run.pk]) not in body
+    assert client.post(reverse("training:run_cancel", args=[run.pk])).status_code == 404
+
+
+def test_cancel_and_retry_from_the_page(page, release, dana):
+    run = services.run_start(recipe="debug", release=release, user=dana)
+    for name, state in (("run_cancel", "cancelled"), ("run_retry", "queued")):
+        assert page.post(reverse(f"training:{name}", args=[run.pk])).status_code == 302
+        run.refresh_from_db()
+        assert run.state == state
+    followed = page.post(reverse("training:run_retry", args=[run.pk]), follow=True)
+    assert "only a failed or cancelled run" in followed.content.decode()
+
+
+def test_nothing_is_changed_by_get(page, release, dana):
+    run = services.run_start(recipe="debug", release=release, user=dana)
+    for url in (reverse("training:run_start"), reverse("training:run_cancel", args=[run.pk]), reverse("training:schedule_save")):
+        assert page.get(url).status_code == 405
+
+
+def test_annotators_are_kept_out(client, release, dana):
+    run = services.run_start(recipe="debug", release=release, user=dana)
+    assert client.get(reverse("training:runs")).status_code == 403
+    client.force_login(UserFactory(role="annotator"))
+    for url in (reverse("training:runs"), reverse("training:run", args=[run.pk]), reverse("training:compare")):
+        assert client.get(url).status_code == 403
+
+
+def test_a_schedule_is_made_changed_and_deleted_from_the_page(page, dana):
+    data = {
+        "schedule-name": "sunday",
+        "schedule-recipe": "debug",
+        "schedule-variant": "all",
+        "schedule-cron": "0 3 * * 0",
+        "schedule-seed": 1,
+    }
+    assert page.post(reverse("training:schedule_save"), data).status_code == 302
+    schedule = Schedule.objects.get()
+    assert (schedule.created_by, schedule.periodic_task.crontab.day_of_week) == (dana, "0")
+    assert page.post(reverse("training:schedule_save"), {**data, "schedule-cron": "nonsense"}).status_code == 422
+    assert "sunday" in page.get(reverse("training:runs")).content.decode()
+    assert page.post(reverse("training:schedule_delete", args=[schedule.pk])).status_code == 302
+    assert not Schedule.objects.exists()
