@@ -1,0 +1,83 @@
+"""What every route here shares: who may call it, and refusals as {"detail", "code"}."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.functional import cached_property
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers, status
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation.access import person_of
+from annotation.models import Person
+from annotation.services import BadLines, Conflict, NotEligible
+
+WORKERS = ("annotation.label", "annotation.lead_group", "annotation.decide_as_expert")
+
+
+class HasAnyPermission(BasePermission):
+    """Lets those through who have at least one of the view's `permissions`; an empty tuple asks only for a sign-in."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        needed = view.permissions
+        return not needed or any(request.user.has_perm(name) for name in needed)
+
+
+class Route(APIView):
+    """A route of this app. `permissions`: any one of them is enough."""
+
+    permissions: tuple[str, ...] = ()
+    permission_classes = (IsAuthenticated, HasAnyPermission)
+
+    @cached_property
+    def person(self) -> Person:
+        return person_of(self.request.user)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, Conflict):
+            return self._refuse(exc, status.HTTP_409_CONFLICT)
+        if isinstance(exc, NotEligible):
+            return self._refuse(exc, status.HTTP_403_FORBIDDEN)
+        if isinstance(exc, BadLines):
+            body = {"detail": str(exc), "code": "bad_lines", "lines": exc.lines}
+            return Response(body, status=status.HTTP_400_BAD_REQUEST)
+        return super().handle_exception(exc)
+
+    def _refuse(self, exc: Conflict | NotEligible, http_status: int) -> Response:
+        return Response({"detail": str(exc), "code": exc.code}, status=http_status)
+
+
+class WorkerRoute(Route):
+    """For those who vote: annotators, leaders, the expert."""
+
+    permissions = WORKERS
+
+
+class ErrorSerializer(serializers.Serializer):
+    """Every refusal: a sentence for people, a word for programs."""
+
+    detail = serializers.CharField()
+    code = serializers.CharField()
+
+
+REFUSED = {
+    400: OpenApiResponse(ErrorSerializer, description="The body is wrong; nothing was changed."),
+    403: OpenApiResponse(ErrorSerializer, description="This role may not, or the person is paused or not qualified."),
+    404: OpenApiResponse(ErrorSerializer, description="There is no such row, or it is another person's."),
+}
+CONFLICT = {409: OpenApiResponse(ErrorSerializer, description="Something else happened first; `code` says what.")}
+
+
+class ReasonSerializer(serializers.Serializer):
+    reason = serializers.CharField(max_length=200)
+
+
+def checked(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """The request's body after validation; a body that is no JSON object is refused like any other bad one."""
+    form = serializer(data=request.data)
+    form.is_valid(raise_exception=True)
+    return dict(form.validated_data)

@@ -1,0 +1,125 @@
+"""What is known about people, samples and votes; every function is a constant number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
+
+from annotation.models import LABEL, Assignment, Batch, Group, Person, Rung, Sample, TimelineEvent, Vote
+
+LIVE = (Assignment.State.OPEN, Assignment.State.LEASED)  # still to be done
+TAKEN = (*LIVE, Assignment.State.SUBMITTED)  # holds a seat
+WAITING_CAP = 1000  # counting further would cost more than it tells
+MASKED_ROUNDS = ("repeat", "gold")  # look like ordinary labelling to the person
+
+
+def people_active() -> QuerySet[Person]:
+    """Those who can be given work now; an annotator must have passed the labelling test."""
+    return Person.objects.filter(user__is_active=True, paused_reason="").exclude(role=Person.Role.ANNOTATOR, qualified_at__isnull=True)
+
+
+def members_active() -> QuerySet[Person]:
+    return people_active().filter(role=Person.Role.ANNOTATOR, group__isnull=False)
+
+
+def loads(people: QuerySet[Person]) -> dict[int, int]:
+    """Person id → turns still to be done."""
+    counts = people.annotate(load=Count("assignments", filter=Q(assignments__state__in=LIVE))).order_by()
+    return dict(counts.values_list("pk", "load"))
+
+
+def paces(*, days: int = 14) -> dict[int, int]:
+    """Group id → votes of its members in the last days."""
+    since = timezone.now() - timedelta(days=days)
+    rows = Vote.objects.filter(created_at__gte=since, rung=Rung.MEMBER, round=LABEL).values("sample__group").annotate(n=Count("pk"))
+    return {row["sample__group"]: row["n"] for row in rows}
+
+
+def votes_live(round: str = LABEL) -> QuerySet[Vote]:
+    return Vote.objects.filter(round=round, undone_at__isnull=True)
+
+
+def votes_of_round(round: str) -> QuerySet[Vote, dict[str, Any]]:
+    """One row per vote of a round: sample, person, group of the person, rung, emotion, confidence; ordered by sample."""
+    return (
+        votes_live(round)
+        .order_by("sample_id", "pk")
+        .values("sample_id", "person_id", "person__group__letter", "rung", "emotion", "adjective", "confidence", "created_at")
+    )
+
+
+def member_votes() -> QuerySet[Vote, dict[str, Any]]:
+    """The three votes of each sample that κ is computed from, ordered by sample."""
+    return votes_of_round(LABEL).filter(rung=Rung.MEMBER)
+
+
+def samples_decided() -> QuerySet[Sample]:
+    return Sample.objects.filter(state=Sample.State.DECIDED).select_related("video", "group").order_by("video__number")
+
+
+def votes_for_export() -> Iterator[Vote]:
+    """Every vote that counts towards a label, by video and time, without loading all at once."""
+    rows = votes_live().select_related("sample__video", "person__user").order_by("sample__video__number", "created_at", "pk")
+    return rows.iterator(chunk_size=2000)
+
+
+def timeline(sample: Sample) -> QuerySet[TimelineEvent]:
+    return sample.timeline.select_related("person")
+
+
+def progress(person: Person, *, now: datetime) -> dict[str, int]:
+    """Own counts only: votes since midnight (site time), and turns that wait (at most WAITING_CAP)."""
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    done = person.votes.filter(created_at__gte=midnight, undone_at__isnull=True).count()
+    waiting = person.assignments.filter(state__in=LIVE).order_by()[:WAITING_CAP].count()
+    return {"done_today": done, "waiting": waiting}
+
+
+def pace(person: Person, *, now: datetime, days: int = 14) -> list[dict[str, Any]]:
+    """Per day: own votes and active minutes; idle time is not in them."""
+    since = now - timedelta(days=days)
+    rows = person.votes.filter(created_at__gte=since, undone_at__isnull=True).values_list("created_at", "assignment__active_ms")
+    days_seen: dict[str, list[int]] = {}
+    for created_at, active_ms in rows:
+        days_seen.setdefault(timezone.localtime(created_at).date().isoformat(), []).append(active_ms)
+    return [{"day": day, "votes": len(ms), "active_minutes": round(sum(ms) / 60_000, 1)} for day, ms in sorted(days_seen.items())]
+
+
+def spread(sample: Sample) -> dict[str, int]:
+    """Emotion → votes so far, without names; for leaders and the expert where the setting allows it."""
+    rows = votes_live().filter(sample=sample).values("emotion").annotate(n=Count("pk"))
+    return {row["emotion"]: row["n"] for row in rows}
+
+
+def batches(group: Group | None = None) -> QuerySet[Batch]:
+    """Batches with their progress: samples, decided, excluded, above (waiting for a leader or the expert), votes."""
+    of_label = Q(samples__assignments__round=LABEL, samples__assignments__rung=Rung.MEMBER)
+    found = Batch.objects.select_related("group", "opened_by").annotate(
+        num_samples=Count("samples", distinct=True),
+        num_decided=Count("samples", filter=Q(samples__state=Sample.State.DECIDED), distinct=True),
+        num_excluded=Count("samples", filter=Q(samples__state=Sample.State.EXCLUDED), distinct=True),
+        num_above=Count("samples", filter=Q(samples__state=Sample.State.OPEN) & ~Q(samples__rung=Rung.MEMBER), distinct=True),
+        num_voted=Count("samples__assignments", filter=of_label & Q(samples__assignments__state=Assignment.State.SUBMITTED), distinct=True),
+    )
+    return found if group is None else found.filter(group=group)
+
+
+def groups_progress() -> QuerySet[Group]:
+    return Group.objects.annotate(
+        num_samples=Count("samples"),
+        num_decided=Count("samples", filter=Q(samples__state=Sample.State.DECIDED)),
+        num_open=Count("samples", filter=Q(samples__state=Sample.State.OPEN)),
+    )
+
+
+def people_overview() -> QuerySet[Person]:
+    """Everyone with what the people page shows; counts as subqueries would join rows with each other."""
+    return (
+        Person.objects.select_related("user", "group")
+        .annotate(last_vote_at=Max("votes__created_at"), num_votes=Count("votes", filter=Q(votes__undone_at__isnull=True)))
+        .order_by("group__letter", "-role", "user__username")
+    )

@@ -1,0 +1,64 @@
+"""What can be done with people, turns, votes and samples; one file per noun."""
+
+from annotation.services.distribution import batch_collect, batch_open, distribute, round_open
+from annotation.services.gold import checks_mix_in, gold_add
+from annotation.services.groups import groups_assign, groups_oddities, groups_propose, member_swap, person_override
+from annotation.services.people import (
+    people_import,
+    person_create,
+    person_move,
+    person_pause,
+    person_resume,
+    preferences_save,
+    turns_reassign,
+)
+from annotation.services.refusals import BadLines, Conflict, NotEligible
+from annotation.services.samples import sample_flag, sample_reopen, sample_restore
+from annotation.services.turns import (
+    Turn,
+    assignment_next,
+    assignment_skip,
+    draft_save,
+    lease_extend,
+    leases_expire,
+    sample_repair,
+    samples_repair,
+)
+from annotation.services.votes import vote_cast, vote_undo
+
+__all__ = [
+    "BadLines",
+    "Conflict",
+    "NotEligible",
+    "Turn",
+    "assignment_next",
+    "assignment_skip",
+    "batch_collect",
+    "batch_open",
+    "checks_mix_in",
+    "distribute",
+    "draft_save",
+    "gold_add",
+    "groups_assign",
+    "groups_oddities",
+    "groups_propose",
+    "lease_extend",
+    "leases_expire",
+    "member_swap",
+    "people_import",
+    "person_create",
+    "person_move",
+    "person_override",
+    "person_pause",
+    "person_resume",
+    "preferences_save",
+    "round_open",
+    "sample_flag",
+    "sample_reopen",
+    "sample_repair",
+    "sample_restore",
+    "samples_repair",
+    "turns_reassign",
+    "vote_cast",
+    "vote_undo",
+]
