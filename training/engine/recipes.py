@@ -24,7 +24,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "audio_layout": ("tile", "zero", "head_tile", "aligned"),
     "audio_norm": ("none", "zscore"),
     "waveform_norm": ("int16", "peak"),
-    "schedule": ("cosine", "constant"),
+    "optimiser": ("adamw", "adam", "sgd"),
+    "schedule": ("cosine", "constant", "steps"),
+    "select_by": ("acc", "wa_f1", "uar"),
     "precision": ("fp32", "tf32", "bf16"),
     "device": ("auto", "cpu", "cuda"),
 }
@@ -65,6 +67,7 @@ class Recipe:
     chunk_frames: int = say(256, "MFCC frames in one snippet")
     num_mfcc: int = say(32, "MFCC coefficients")
     min_frames: int = say(16, "clips with fewer frames are refused (A23)")
+    max_unusable: float = say(0.01, "largest share of clips that may be left out because they cannot be decoded or are too short")
     store: str = say("auto", "prepared proxies: auto (beside the release), off (decode the source each time), or a folder")
 
     gamma: tuple[float, ...] = say((0.7, 0.7, 0.7), "EP-CE penalty of positive, neutral, negative labels; zeros: cross-entropy")
@@ -74,16 +77,22 @@ class Recipe:
     batch_size: int = say(8, "samples in one forward pass, over all processes")
     accumulate: int = say(4, "batches to one optimiser step: the deferred update (A17)")
     flush_last_group: bool = say(True, "step on an incomplete last group of an epoch instead of dropping it (A17)")
-    lr: float = say(1.5e-4, "peak learning rate of AdamW")
-    weight_decay: float = say(2e-2, "weight decay of AdamW")
-    betas: tuple[float, ...] = say((0.9, 0.999), "betas of AdamW")
-    schedule: str = say("cosine", "cosine to lr_floor after the warm-up, or constant (A1)")
+    optimiser: str = say("adamw", "adamw, or what a baseline's authors used: adam, sgd")
+    lr: float = say(1.5e-4, "peak learning rate")
+    lr_scales: Mapping[str, float] = say({}, "factor of lr for parameters whose name starts so, e.g. a pretrained backbone's")
+    weight_decay: float = say(2e-2, "weight decay")
+    betas: tuple[float, ...] = say((0.9, 0.999), "betas of AdamW and Adam")
+    momentum: float = say(0.9, "momentum of SGD")
+    schedule: str = say("cosine", "after the warm-up: cosine to lr_floor, constant, or steps (A1)")
+    step_at: tuple[float, ...] = say((0.7,), "with steps: shares of the run after each of which lr is multiplied by step_factor")
+    step_factor: float = say(0.1, "with steps: the factor")
     warmup: float = say(0.05, "share of all optimiser steps spent on a linear warm-up")
     lr_floor: float = say(0.01, "last learning rate as a share of lr")
     clip_grad: float = say(0.0, "largest gradient norm; 0: not clipped")
     seed: int = say(1, "of weights, order, crops, dropout and the validation draw")
 
     val_fraction: float = say(0.1, "stratified share of the training part kept for selection; 0: the last epoch is chosen (A20)")
+    select_by: str = say("acc", "the validation score that chooses the best epoch: acc, wa_f1 or uar")
     test_each_epoch: bool = say(False, "also score the test part every epoch and keep best-on-test, for comparison with the paper (A20)")
 
     precision: str = say("fp32", "fp32, tf32 or bf16 autocast")

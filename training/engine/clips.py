@@ -1,0 +1,108 @@
+"""Pictures and sound out of a media file, by PyAV: the only decoder, for training and for serving alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Frame = NDArray[np.uint8]
+
+SAMPLE_RATE = 44_100
+
+
+class Unusable(ValueError):
+    """A clip that cannot be used; the message names the file, the reason and the remedy."""
+
+    def __init__(self, path: Path | str, why: str, remedy: str = "take it out of metadata.jsonl, or put a whole file in its place") -> None:
+        super().__init__(f"{path}: {why}; {remedy}")
+        self.path, self.why = Path(path), why
+
+
+def frame_count(path: Path) -> int:
+    """Frames in the first video stream, counted by packets without decoding; 0 if there is none."""
+    with _opened(path) as container:
+        if not container.streams.video:
+            return 0
+        return sum(1 for packet in container.demux(video=0) if packet.size)
+
+
+def all_frames(path: Path, short_side: int) -> Iterator[Frame]:
+    """Every frame upright, as (H, W, 3) with its short side scaled to short_side."""
+    with _opened(path) as container:
+        if not container.streams.video:
+            return
+        container.streams.video[0].thread_type = "AUTO"
+        try:
+            for frame in container.decode(video=0):
+                yield _upright(frame, short_side)
+        except av.FFmpegError as error:
+            raise Unusable(path, f"its picture cannot be decoded ({error})") from error
+
+
+def frames_at(path: Path, indices: Sequence[int], short_side: int) -> NDArray[np.uint8]:
+    """The frames of these numbers, in their order (repeats allowed), shape (len(indices), H, W, 3).
+
+    A file may announce more frames than it can give: numbers beyond the last are taken modulo what it gave.
+    """
+    wanted, found, count = set(indices), {}, 0
+    with _opened(path) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        try:
+            for count, frame in enumerate(container.decode(video=0), 1):
+                if count - 1 in wanted:
+                    found[count - 1] = _upright(frame, short_side)
+                if len(found) == len(wanted):
+                    break
+        except av.FFmpegError as error:
+            raise Unusable(path, f"its picture cannot be decoded ({error})") from error
+    if count == 0:
+        raise Unusable(path, "it holds no picture")
+    if len(found) < len(wanted):
+        return frames_at(path, [i % count for i in indices], short_side)
+    return np.stack([found[i] for i in indices])
+
+
+def _upright(frame: av.VideoFrame, short_side: int) -> Frame:
+    """The frame scaled, and turned as its display matrix says."""
+    scale = short_side / min(frame.width, frame.height)
+    width, height = max(short_side, round(frame.width * scale)), max(short_side, round(frame.height * scale))
+    picture = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC").to_ndarray()
+    turns = round(frame.rotation / 90) % 4  # counter-clockwise, as np.rot90 counts
+    return np.ascontiguousarray(np.rot90(picture, turns))
+
+
+def waveform(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32] | None:
+    """The sound, mono, as 16-bit samples / 32768; None if there is no sound track or it is empty."""
+    with _opened(path) as container:
+        if not container.streams.audio:
+            return None
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate)
+        try:
+            parts = [part.to_ndarray()[0] for frame in _audio_frames(container) for part in resampler.resample(frame)]
+        except av.FFmpegError as error:
+            raise Unusable(path, f"its sound cannot be decoded ({error})") from error
+    if not parts:
+        return None
+    return np.concatenate(parts).astype(np.float32) / 32768
+
+
+def _audio_frames(container: Any) -> Iterator[Any]:
+    """The frames, then None, which makes the resampler give back what it holds."""
+    yield from container.decode(audio=0)
+    yield None
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return av.open(str(path), metadata_errors="ignore")
+    except FileNotFoundError as error:
+        raise Unusable(
+            path, "the file is not there", "make the release with its media linked or copied, and keep the folder whole"
+        ) from error
+    except av.FFmpegError as error:
+        raise Unusable(path, f"it cannot be opened as media ({error})") from error

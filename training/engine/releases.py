@@ -1,0 +1,76 @@
+"""What a release folder holds, as training reads it: train/ and test/ with metadata.jsonl, file_name and emotion of each clip."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+PARTS = ("train", "test")
+SPELLINGS = {"Sad": "Sadness"}  # the published data set writes Sad
+
+
+@dataclass(frozen=True)
+class Sample:
+    path: Path
+    name: str  # relative to the release folder, e.g. train/00000001.mp4
+    label: int
+
+
+def samples_of(release: Path, part: str, classes: Sequence[str]) -> list[Sample]:
+    """The samples of one part, in the file's order. Raises ValueError naming file and line."""
+    manifest = release / part / "metadata.jsonl"
+    if not manifest.is_file():
+        raise ValueError(f"{manifest} is not there; give a release folder made by export_variants, with train/ and test/ inside")
+    samples = []
+    for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            samples.append(_sample(manifest, number, line, classes))
+    if not samples:
+        raise ValueError(f"{manifest} lists no clip; export a release that has some in its {part} part")
+    return samples
+
+
+def _sample(manifest: Path, number: int, line: str, classes: Sequence[str]) -> Sample:
+    where = f"{manifest}:{number}"
+    try:
+        row = json.loads(line)
+        file_name = row["file_name"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{where}: not a JSON object with file_name ({error}); export the release again") from error
+    emotion = row.get("emotion", row.get("label"))
+    path = manifest.parent / file_name
+    return Sample(path, f"{manifest.parent.name}/{file_name}", _label(emotion, classes, where))
+
+
+def _label(emotion: object, classes: Sequence[str], where: str) -> int:
+    if isinstance(emotion, int) and 0 <= emotion < len(classes):
+        return emotion
+    name = SPELLINGS.get(str(emotion), str(emotion))
+    if name not in classes:
+        raise ValueError(f"{where}: emotion {emotion!r} is none of {', '.join(classes)}; set the recipe's classes to those of this release")
+    return list(classes).index(name)
+
+
+def manifest_hash(release: Path) -> str:
+    """sha256 over the metadata of both parts: which clips with which labels."""
+    digest = hashlib.sha256()
+    for part in PARTS:
+        manifest = release / part / "metadata.jsonl"
+        digest.update(manifest.read_bytes() if manifest.is_file() else b"")
+    return digest.hexdigest()
+
+
+def split_validation(samples: Sequence[Sample], fraction: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """(kept for training, validation): the same share of every class, at least one where a class has two or more."""
+    rng = np.random.default_rng((seed, 20))
+    chosen: set[int] = set()
+    for label in sorted({s.label for s in samples}):
+        members = [i for i, s in enumerate(samples) if s.label == label]
+        count = max(round(len(members) * fraction), 1) if fraction > 0 and len(members) > 1 else 0
+        chosen.update(rng.permutation(members)[:count].tolist())
+    return [s for i, s in enumerate(samples) if i not in chosen], [s for i, s in enumerate(samples) if i in chosen]

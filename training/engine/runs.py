@@ -1,0 +1,160 @@
+"""A run folder: recipe.json, environment.json, metrics.jsonl, checkpoints/, and the network that comes out of it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from training.engine.recipes import Recipe, from_dict
+from training.nets import NETS
+
+HEARTBEAT_S = 10.0
+MAY_CHANGE = ("device", "workers", "log_every", "checkpoint_every_s", "store", "precision", "compile", "checkpoint_gradients")
+
+
+def build(recipe: Recipe) -> nn.Module:
+    """The recipe's network with fresh weights."""
+    if recipe.network not in NETS:
+        raise ValueError(f"recipe {recipe.name}: there is no network {recipe.network!r}; choose one of {', '.join(sorted(NETS))}")
+    return NETS[recipe.network](num_classes=recipe.num_classes, **recipe.net_options)
+
+
+def device_of(recipe: Recipe) -> torch.device:
+    """Raises ValueError if the recipe asks for CUDA where there is none."""
+    if recipe.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"recipe {recipe.name} asks for CUDA, and torch sees no GPU; set device=cpu or auto")
+    on_gpu = recipe.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if on_gpu else torch.device("cpu")
+
+
+def open_run(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resume: bool) -> None:
+    """Makes the folder, or checks that it belongs to this recipe. Raises ValueError if the two do not fit."""
+    kept = folder / "recipe.json"
+    if kept.is_file():
+        if not resume:
+            raise ValueError(f"{folder} holds a run already; go on with --resume, or give another --out")
+        _check_same(folder, recipe)
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    write_json(kept, recipe.as_dict())
+    write_json(folder / "environment.json", {**environment(), **facts})
+
+
+def _check_same(folder: Path, recipe: Recipe) -> None:
+    before, now = json.loads((folder / "recipe.json").read_text()), recipe.as_dict()
+    differing = [k for k in now if now[k] != before.get(k) and k not in MAY_CHANGE]
+    if differing:
+        told = "; ".join(f"{k} was {before.get(k)!r} and is {now[k]!r}" for k in differing)
+        raise ValueError(f"{folder} was started with another recipe ({told}); resume it with the same, or give another --out")
+
+
+def environment() -> dict[str, Any]:
+    """What a result depends on beside recipe and release."""
+    packages = {name: version(name) for name in ("torch", "numpy", "av", "pillow", "safetensors")}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    machine = {"platform": platform.platform(), "cpus": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
+    return {"git_commit": _git_commit(), "python": platform.python_version(), **packages, **machine, "command": sys.argv}
+
+
+def _git_commit() -> str:
+    """The commit of this code, with + if files differ from it; empty outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "."], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit + ("+" if changed.strip() else "")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """All of it or nothing."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(values, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+class MetricsLog:
+    """metrics.jsonl: one JSON object a line, each with the time; size is kept in the checkpoint, to cut off what a resumed run repeats."""
+
+    def __init__(self, path: Path, *, keep_bytes: int | None = None) -> None:
+        if keep_bytes is not None and path.exists():
+            os.truncate(path, min(keep_bytes, path.stat().st_size))
+        self._file = path.open("a", encoding="utf-8")
+        self._written_at = 0.0
+
+    @property
+    def size(self) -> int:
+        return self._file.tell()
+
+    def write(self, **row: Any) -> None:
+        self._file.write(json.dumps({**row, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}) + "\n")
+        self._file.flush()
+        self._written_at = time.monotonic()
+
+    def heartbeat(self, **row: Any) -> None:
+        """A line that says "alive", if there was none of any kind for a while."""
+        if time.monotonic() - self._written_at > HEARTBEAT_S:
+            self.write(heartbeat=True, **row)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+# ---- Weights ---------------------------------------------------------------------------------------------------------
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """A torch checkpoint, whole or not at all, on the disk before the old one goes."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        torch.save(dict(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def save_weights(path: Path, net: nn.Module) -> None:
+    """The network's weights alone, as safetensors."""
+    part = path.with_suffix(".part")
+    save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, str(part))
+    part.replace(path)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    path = folder / "recipe.json"
+    if not path.is_file():
+        raise ValueError(f"{path} is not there; give the folder of a run made by training.engine.train")
+    return from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def load_net(folder: Path, which: str = "best") -> tuple[Recipe, nn.Module]:
+    """(recipe, network) of a run, in eval mode on the CPU; which: best, final or best_on_test."""
+    recipe = read_recipe(folder)
+    path = folder / "checkpoints" / f"{which}.safetensors"
+    if not path.is_file():
+        there = sorted(p.stem for p in path.parent.glob("*.safetensors"))
+        raise ValueError(f"{path} is not there (there are: {', '.join(there) or 'none'}); let the training go on with --resume first")
+    net = build(recipe)
+    net.load_state_dict(load_file(str(path)))
+    return recipe, net.eval()

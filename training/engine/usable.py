@@ -1,0 +1,49 @@
+"""Which clips of a part can be trained on: prepared, decodable, long enough. What is left out is said, never silent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.engine.prepare import Progress, prepare
+from training.engine.recipes import Recipe
+from training.engine.releases import Sample
+from training.engine.store import Entry, store_folder
+
+
+@dataclass(frozen=True)
+class UsableSamples:
+    """Samples and their entries, in one order; folder is None when the source is decoded each time."""
+
+    samples: list[Sample]
+    entries: list[Entry]
+    folder: Path | None
+
+
+def usable_samples(samples: Sequence[Sample], release: Path, recipe: Recipe, *, progress: Progress | None = None) -> UsableSamples:
+    """The samples that can be used. Raises ValueError if more than the recipe's max_unusable share cannot."""
+    if recipe.store == "off":
+        return UsableSamples(list(samples), [], None)
+    folder = store_folder(release, recipe)
+    entries = prepare(samples, folder, recipe, workers=recipe.workers, progress=progress)
+    reasons = [_why_not(entry, recipe) for entry in entries]
+    told = [f"left out {sample.path}: {why}" for sample, why in zip(samples, reasons, strict=True) if why]
+    for line in told:
+        print(line, file=sys.stderr)
+    if samples and len(told) > recipe.max_unusable * len(samples):
+        raise ValueError(
+            f"{len(told)} of {len(samples)} clips cannot be used, the first: {told[0].removeprefix('left out ')}"
+            f" (mend the release, or raise max_unusable from {recipe.max_unusable:g})"
+        )
+    kept = [i for i, why in enumerate(reasons) if not why]
+    return UsableSamples([samples[i] for i in kept], [entries[i] for i in kept], folder)
+
+
+def _why_not(entry: Entry, recipe: Recipe) -> str:
+    if entry.error:
+        return entry.error
+    if recipe.modalities != "audio" and entry.frames < recipe.min_frames:
+        return f"{entry.frames} frames, fewer than min_frames {recipe.min_frames}"
+    return ""
