@@ -1,0 +1,72 @@
+// The workbench's only way to the server: JSON over HTTP, and three kinds of failure that mean different things.
+
+export class Offline extends Error {} // no answer: keep everything, try again
+export class SignedOut extends Error {} // the session ended: keep everything, ask for the password
+export class Refused extends Error {
+  // the server understood and said no: `code` says why
+  constructor(status, body) {
+    super(body.detail || `HTTP ${status}`);
+    this.status = status;
+    this.code = body.code || "";
+  }
+}
+
+const RETRY_STATUSES = new Set([429, 500, 502, 503, 504]);
+
+export function csrfToken() {
+  const found = document.cookie.split("; ").find((cookie) => cookie.startsWith("csrftoken="));
+  return found ? decodeURIComponent(found.slice("csrftoken=".length)) : "";
+}
+
+async function jsonOf(response) {
+  if (response.status === 204) return null;
+  try {
+    return await response.json();
+  } catch {
+    return {};
+  }
+}
+
+function isSignedOut(status, body) {
+  if (status === 401) return true;
+  return status === 403 && (["not_authenticated", "authentication_failed"].includes(body.code) || /CSRF/.test(body.detail || ""));
+}
+
+/** The answer's JSON (null for 204). Throws Offline, SignedOut or Refused. */
+export async function call(method, path, body, options = {}) {
+  let response;
+  try {
+    response = await fetch(`/api/v1/${path}`, {
+      method,
+      credentials: "same-origin",
+      headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrfToken() },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      ...options,
+    });
+  } catch (error) {
+    throw new Offline(error.message);
+  }
+  const answer = await jsonOf(response);
+  if (response.ok) return answer;
+  if (isSignedOut(response.status, answer)) throw new SignedOut(answer.detail);
+  if (RETRY_STATUSES.has(response.status)) throw new Offline(answer.detail || `HTTP ${response.status}`);
+  throw new Refused(response.status, answer);
+}
+
+/** True when name and password were right; the new session's cookies are then in place. */
+export async function signIn(url, username, password) {
+  await fetch(url, { credentials: "same-origin" }).catch(() => {}); // brings a CSRF cookie if none is left
+  let response;
+  try {
+    response = await fetch(url, {
+      method: "POST",
+      credentials: "same-origin",
+      redirect: "manual", // success is a redirect; its page is not needed
+      headers: { "X-CSRFToken": csrfToken() },
+      body: new URLSearchParams({ username, password }),
+    });
+  } catch (error) {
+    throw new Offline(error.message);
+  }
+  return response.type === "opaqueredirect";
+}

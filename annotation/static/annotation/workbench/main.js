@@ -1,0 +1,466 @@
+// The workbench: one clip in front, the next two behind it, one vote at a time.
+//
+// The server decides what comes next; this page only runs ahead of it by what it has leased. Nothing is thrown away
+// before the server has answered: a choice is a draft, a submitted vote waits in the outbox.
+import { call, Offline, Refused, SignedOut } from "./api.js";
+import { Clock } from "./clock.js";
+import { Confidence } from "./confidence.js";
+import { askForReason, signInAgain, wireClosers } from "./dialogs.js";
+import { Drafts } from "./drafts.js";
+import { belongsToFocus, keyName, Keys } from "./keys.js";
+import { Outbox } from "./outbox.js";
+import { Picker } from "./picker.js";
+import { Player } from "./player.js";
+import { leaseToken, onTakenOver } from "./tabs.js";
+
+const root = document.getElementById("workbench");
+const page = JSON.parse(document.getElementById("workbench-data").textContent);
+const { words } = page;
+const part = (name) => root.querySelector(`[data-part="${name}"]`);
+const dialog = (name) => document.getElementById(`${name}-dialog`);
+
+const keys = new Keys(page.keys, page.preferences.keys);
+const player = new Player(part("stage"));
+const picker = new Picker(part("picker"), page.taxonomy, { blind: page.blind, keyOf: (action) => keyName(keys.keyOf(action)), words });
+const confidence = new Confidence(part("confidence"));
+const outbox = new Outbox(page.person.id);
+const token = await leaseToken(page.person.id);
+const drafts = new Drafts({ personId: page.person.id, leaseToken: token, current: draftNow });
+const clock = new Clock({ breakMinutes: page.preferences.break_minutes ?? page.break_minutes, onBreak: () => (part("break").hidden = false) });
+
+let current = null; // {assignment, sample?, media_url, content_warning, …}
+let upcoming = [];
+let last = null; // the vote just submitted: {clientId, item, adjective, confidence, vote?}
+let progress = { done_today: 0, waiting: 0 };
+let signingIn = null;
+let asking = 0; // counts the questions to the server; only the latest answer counts
+
+// --- what is on the screen ---
+
+function draftNow() {
+  if (!current || root.dataset.state !== "working") return null;
+  return { assignment: current.assignment, adjective: picker.value, confidence: confidence.value, active_ms: clock.activeMs };
+}
+
+function setState(state) {
+  root.dataset.state = state; // loading, working, empty, offline, lost
+  for (const box of root.querySelectorAll("[data-when]")) box.hidden = box.dataset.when !== state;
+  showGate();
+}
+
+function whyNot() {
+  if (root.dataset.state !== "working") return words.noClip;
+  if (player.veiled) return words.veiled;
+  if (!picker.value) return words.needAdjective;
+  if (confidence.value === null) return words.needConfidence;
+  return "";
+}
+
+function showGate() {
+  const why = whyNot();
+  part("submit").setAttribute("aria-disabled", String(Boolean(why)));
+  part("why").textContent = why;
+}
+
+function showChoice() {
+  const one = picker.byKey.get(picker.value);
+  part("chosen").textContent = one ? one.name : words.nothingChosen;
+  const derived = part("derived");
+  derived.hidden = !one || page.blind;
+  if (one && !page.blind) {
+    const emotion = page.taxonomy.emotions.find(({ key }) => key === one.emotion);
+    derived.className = `emotion emotion-${emotion.key}`;
+    derived.textContent = emotion.name;
+  }
+  showGate();
+}
+
+const time = (date) => date.toLocaleTimeString(document.documentElement.lang, { hour12: false });
+
+function showBadge() {
+  const badge = part("badge");
+  const waiting = outbox.votes.length;
+  const trouble = ["offline", "signedout"].find((state) => state === outbox.state || state === drafts.state);
+  const [text, kind] = waiting && outbox.state !== "sending"
+    ? [words.waiting.replace("%s", waiting), "warn"]
+    : trouble
+      ? [words[trouble], "warn"]
+      : waiting || ["saving", "waiting"].includes(drafts.state)
+        ? [words.saving, ""]
+        : [drafts.savedAt ? words.saved.replace("%s", time(drafts.savedAt)) : words.ready, drafts.savedAt ? "good" : ""];
+  badge.textContent = text;
+  badge.className = `badge ${kind}`;
+  part("signin").hidden = trouble !== "signedout";
+}
+
+function showProgress() {
+  const done = progress.done_today;
+  const all = done + progress.waiting;
+  part("today").textContent = words.today.replace("%(done)s", done).replace("%(all)s", all);
+  part("bar").max = Math.max(all, 1);
+  part("bar").value = done;
+}
+
+let hudTimer = 0;
+function hud(text) {
+  part("hud").textContent = text;
+  part("hud").classList.add("on");
+  clearTimeout(hudTimer);
+  hudTimer = setTimeout(() => part("hud").classList.remove("on"), 700);
+}
+
+function say(text, kind = "") {
+  const notice = part("notice");
+  notice.textContent = text;
+  notice.className = `notice ${kind}`;
+  notice.hidden = !text;
+}
+
+function showWarning(warning) {
+  const list = [warning].flat().filter(Boolean);
+  const blurred = list.length > 0 && page.preferences.blur !== false;
+  part("warning").textContent = list.map((one) => words.warnings[one] ?? one).join(", ");
+  return blurred;
+}
+
+// --- one clip after another ---
+
+function show(item, { askedAt } = {}) {
+  current = item;
+  const draft = drafts.merge(item);
+  picker.pick(draft.adjective || null, true);
+  confidence.set(draft.confidence ?? null, true);
+  clock.startClip(draft.active_ms ?? 0);
+  setState("working");
+  player.show(item.media_url, upcoming.map(({ media_url }) => media_url), { veiled: showWarning(item.content_warning), askedAt });
+  part("why-here").textContent = item.rung && item.rung !== "member" ? words.rungs[item.rung] ?? "" : "";
+  document.dispatchEvent(new CustomEvent("workbench:show", { detail: item }));
+  showChoice();
+}
+
+/** Asks the server what is next and brings the screen in line with its answer. */
+async function refresh() {
+  const question = (asking += 1);
+  try {
+    const answer = await call("POST", "assignments/next", { lease_token: token, ...(page.rung ? { rung: page.rung } : {}) });
+    if (question !== asking) return;
+    if (!answer) nothingLeft();
+    else take(answer);
+  } catch (error) {
+    if (question === asking) stuck(error);
+  }
+}
+
+function take(answer) {
+  progress = answer.progress ?? progress;
+  showProgress();
+  const { upcoming: ahead = [], ...first } = answer;
+  const leased = [first, ...ahead].filter(({ assignment }) => !outbox.has(assignment));
+  const here = leased.find(({ assignment }) => assignment === current?.assignment);
+  const keep = here && root.dataset.state === "working";
+  const item = here ?? leased[0];
+  upcoming = leased.filter((one) => one !== item);
+  if (!item) return waitForOutbox();
+  if (!keep) return show(item);
+  current = { ...item, media_url: current.media_url }; // the address on the screen stays: a new one would load the clip again
+  player.preload(upcoming.map(({ media_url }) => media_url));
+}
+
+function nothingLeft() {
+  progress.waiting = 0;
+  showProgress();
+  upcoming = [];
+  if (outbox.votes.length) return waitForOutbox();
+  current = null;
+  player.clear();
+  setState("empty");
+}
+
+function waitForOutbox() {
+  current = null;
+  player.clear();
+  setState("offline");
+}
+
+const RETRY_MS = 4000;
+let retry = 0;
+function stuck(error) {
+  if (error instanceof SignedOut) return askPassword();
+  if (error instanceof Offline) {
+    clearTimeout(retry);
+    retry = setTimeout(refresh, RETRY_MS);
+    if (root.dataset.state !== "working") setState("offline");
+    return undefined;
+  }
+  if (error instanceof Refused) {
+    player.clear();
+    current = null;
+    setState("empty");
+    return say(error.message, "bad");
+  }
+  throw error;
+}
+
+/** Puts the next leased clip on the screen at once; the server is asked behind it. */
+function advance(askedAt) {
+  const item = upcoming.shift();
+  if (item) show(item, { askedAt });
+  else {
+    current = null;
+    player.clear();
+    setState("loading");
+  }
+}
+
+// --- what a person does ---
+
+async function submit() {
+  const why = whyNot();
+  if (why) {
+    part("why").classList.remove("nudge");
+    void part("why").offsetWidth; // restarts the movement
+    part("why").classList.add("nudge");
+    return;
+  }
+  const askedAt = performance.now();
+  const clientId = crypto.randomUUID();
+  const body = { client_id: clientId, lease_token: token, adjective: picker.value, confidence: confidence.value, active_ms: clock.activeMs };
+  last = { clientId, item: current, adjective: body.adjective, confidence: body.confidence };
+  say("");
+  progress = { done_today: progress.done_today + 1, waiting: Math.max(progress.waiting - 1, 0) };
+  showProgress();
+  showSpread(current.spread);
+  const sent = outbox.add({ client_id: clientId, assignment: current.assignment, body });
+  drafts.forget(current.assignment);
+  advance(askedAt);
+  showUndo();
+  await sent;
+  if (root.dataset.state !== "working" && outbox.votes.length) setState("offline");
+}
+
+/** After the own vote, where the site allows it: what the others had said, without names. */
+function showSpread(spread) {
+  const line = Object.entries(spread ?? {}).map(([key, n]) => `${page.taxonomy.emotions.find((one) => one.key === key).name} ${n}`);
+  if (line.length) say(`${words.spread} ${line.join(", ")}`);
+}
+
+let undoTimer = 0;
+function showUndo() {
+  clearTimeout(undoTimer);
+  part("undo").hidden = !last;
+  if (last) undoTimer = setTimeout(() => forgetLast(), page.undo_s * 1000);
+}
+
+function forgetLast() {
+  last = null;
+  showUndo();
+}
+
+async function undo() {
+  if (outbox.state === "sending") await outbox.flush(); // the vote is on its way: wait for its number
+  if (!last) return;
+  const { clientId, item, vote, adjective, confidence: sure } = last;
+  if (!vote && outbox.votes.some(({ client_id }) => client_id === clientId)) outbox.remove(clientId);
+  else if (!vote || !(await tried(() => call("POST", `votes/${vote}/undo`)))) return;
+  forgetLast();
+  if (current) upcoming.unshift(current);
+  progress = { done_today: Math.max(progress.done_today - 1, 0), waiting: progress.waiting + 1 };
+  showProgress();
+  drafts.keep(item.assignment, { adjective, confidence: sure });
+  show(item);
+  hud(words.undone);
+  drafts.changed();
+  refresh();
+}
+
+async function skip() {
+  const answer = current && (await askFor("skip"));
+  if (answer) await passOn(current, answer.reason, words.skipped);
+}
+
+/** A doubt about the clip goes to the cleaning review. What is broken or unsafe is not voted on; the others still are. */
+async function flag() {
+  const answer = current && (await askFor("flag"));
+  if (!answer) return;
+  const item = current;
+  if (!(await tried(() => call("POST", `assignments/${item.assignment}/flag`, answer)))) return;
+  if (["broken", "unsafe"].includes(answer.flag)) await passOn(item, `flagged: ${answer.flag}`, words.flagged);
+  else say(words.flaggedGoOn, "good");
+}
+
+async function askFor(kind) {
+  const item = current;
+  const answer = await askForReason(dialog(kind));
+  return current === item ? answer : null;
+}
+
+async function passOn(item, reason, text) {
+  const done = await tried(() => call("POST", `assignments/${item.assignment}/skip`, { reason }), ["closed"]);
+  if (!done) return;
+  drafts.forget(item.assignment);
+  say(text, "good");
+  progress.waiting = Math.max(progress.waiting - 1, 0);
+  advance(performance.now());
+  refresh();
+}
+
+/** Runs one call and says what went wrong, if anything; true when it worked, or was refused with a code in `fine`. */
+async function tried(action, fine = []) {
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    if (error instanceof SignedOut) askPassword();
+    else if (error instanceof Offline) say(words.noConnection, "warn");
+    else if (!(error instanceof Refused)) throw error;
+    else if (fine.includes(error.code)) return true;
+    else say(error.message, "bad");
+    return false;
+  }
+}
+
+function askPassword() {
+  showBadge();
+  signingIn ??= signInAgain(dialog("signin"), { url: page.urls.sign_in, username: page.person.username, words }).then(async (done) => {
+    signingIn = null;
+    if (!done) return showBadge();
+    await outbox.flush();
+    if (draftNow()) await drafts.save();
+    return refresh();
+  });
+  return signingIn;
+}
+
+let focusBefore = null;
+function toggleGuide() {
+  const guide = part("help");
+  guide.hidden = !guide.hidden;
+  part("help-button").setAttribute("aria-expanded", String(!guide.hidden));
+  if (guide.hidden) (focusBefore ?? document.body).focus();
+  else {
+    focusBefore = document.activeElement;
+    guide.focus();
+  }
+}
+
+function lost(text) {
+  part("lost-reason").textContent = text;
+  player.clear();
+  current = null;
+  setState("lost");
+}
+
+// --- wiring ---
+
+picker.addEventListener("pick", () => {
+  showChoice();
+  if (picker.value) hud(picker.byKey.get(picker.value).name);
+  drafts.changed();
+});
+confidence.addEventListener("pick", () => {
+  showGate();
+  drafts.changed();
+});
+player.addEventListener("hud", ({ detail }) => hud(detail.text));
+player.addEventListener("started", showGate);
+player.addEventListener("soundblocked", () => (part("sound-blocked").hidden = false));
+player.addEventListener("soundunblocked", () => (part("sound-blocked").hidden = true));
+player.addEventListener("sound", () => part("mute").setAttribute("aria-pressed", String(player.sound.muted)));
+player.addEventListener("broken", () => say(words.brokenClip, "bad"));
+drafts.addEventListener("change", showBadge);
+drafts.addEventListener("signedout", askPassword);
+drafts.addEventListener("lost", ({ detail }) => {
+  if (detail.error.code === "lease_lost") lost(words.takenOver);
+  else {
+    say(detail.error.message, "warn");
+    drafts.forget(detail.assignment);
+    current = null;
+    refresh();
+  }
+});
+outbox.addEventListener("change", showBadge);
+outbox.addEventListener("signedout", askPassword);
+outbox.addEventListener("sent", ({ detail }) => {
+  if (last?.clientId === detail.vote.client_id) last.vote = detail.answer.vote ?? detail.answer.id;
+  drafts.savedAt = new Date();
+  showBadge();
+  document.dispatchEvent(new CustomEvent("workbench:sent", { detail }));
+  refresh();
+});
+outbox.addEventListener("refused", ({ detail }) => {
+  const { assignment, body } = detail.vote;
+  drafts.keep(assignment, body);
+  if (last?.clientId === body.client_id) forgetLast();
+  say(`${words.voteRefused} ${detail.error.message}`, "bad");
+  refresh();
+});
+const claim = onTakenOver(page.person.id, token, () => lost(words.takenOver));
+
+const ACTIONS = {
+  play: () => player.togglePlay(),
+  back: () => player.seek(-1),
+  forward: () => player.seek(1),
+  frameBack: () => player.step(-1),
+  frameForward: () => player.step(1),
+  slower: () => player.speed(-1),
+  faster: () => player.speed(1),
+  mute: () => player.toggleMute(),
+  louder: () => player.volume(0.1),
+  quieter: () => player.volume(-0.1),
+  fullScreen: () => player.fullScreen(),
+  submit,
+  undo,
+  skip,
+  flag,
+  filter: () => picker.filter.focus(),
+  help: toggleGuide,
+  reveal: () => {
+    player.reveal();
+    showGate();
+  },
+  takeOver: () => {
+    claim();
+    setState("loading");
+    refresh();
+  },
+  rested: () => (part("break").hidden = true),
+  signIn: askPassword,
+  again: () => refresh(),
+};
+for (let i = 0; i < 6; i += 1) ACTIONS[`group${i + 1}`] = () => picker.open(i);
+
+function escape() {
+  if (!part("help").hidden) toggleGuide();
+  else picker.close();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || belongsToFocus(event)) return;
+  if (event.key === "Escape") escape();
+  else if (event.key.length === 1 && picker.letter(event.key.toLowerCase())) event.preventDefault();
+  else if (confidence.digit(event.key)) event.preventDefault();
+  else {
+    const action = keys.actionOf(event);
+    if (!action || (event.repeat && ["submit", "skip", "flag", "undo"].includes(action))) return;
+    event.preventDefault();
+    ACTIONS[action]();
+  }
+});
+root.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-action]");
+  if (button) {
+    ACTIONS[button.dataset.action]();
+    if (event.detail > 0) button.blur(); // clicked: Space and Enter go on meaning play and submit
+  } else if (event.target.matches("video")) player.togglePlay();
+});
+window.addEventListener("beforeunload", (event) => {
+  if (outbox.votes.length) event.preventDefault(); // nothing is lost, but it has not arrived either
+});
+for (const hint of document.querySelectorAll("[data-key-of]")) hint.textContent = keyName(keys.keyOf(hint.dataset.keyOf));
+wireClosers(document);
+
+setState("loading");
+showBadge();
+showProgress();
+await outbox.flush();
+await refresh();

@@ -1,0 +1,85 @@
+// Votes on their way to the server. A vote leaves the box only when the server has answered for it.
+//
+// Each vote carries a UUID made here, so that sending it twice is harmless.
+import { call, Offline, Refused, SignedOut } from "./api.js";
+import { read, write } from "./store.js";
+
+const RETRY_MS = 4000;
+
+export class Outbox extends EventTarget {
+  /** Events: change; sent {vote, answer}; refused {vote, error}; signedout. */
+  constructor(personId) {
+    super();
+    this.key = `workbench.outbox.${personId}`;
+    this.state = "idle"; // idle, sending, offline, signedout
+    this.timer = 0;
+    window.addEventListener("online", () => this.flush());
+    window.addEventListener("storage", (event) => {
+      if (event.key === this.key) this.announce();
+    });
+  }
+
+  get votes() {
+    return read(this.key, []);
+  }
+
+  has(assignment) {
+    return this.votes.some((vote) => vote.assignment === assignment);
+  }
+
+  add(vote) {
+    write(this.key, [...this.votes, vote]);
+    this.announce();
+    return this.flush();
+  }
+
+  remove(clientId) {
+    write(this.key, this.votes.filter((vote) => vote.client_id !== clientId));
+    this.announce();
+  }
+
+  announce(state = this.state) {
+    this.state = state;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Sends what waits, oldest first; one tab at a time. */
+  flush() {
+    clearTimeout(this.timer);
+    if (!navigator.locks) return this.sendAll();
+    return navigator.locks.request(this.key, () => this.sendAll());
+  }
+
+  async sendAll() {
+    while (this.votes.length) {
+      const vote = this.votes[0];
+      this.announce("sending");
+      try {
+        const answer = await call("POST", `assignments/${vote.assignment}/submit`, vote.body);
+        this.remove(vote.client_id);
+        this.dispatchEvent(new CustomEvent("sent", { detail: { vote, answer } }));
+      } catch (error) {
+        if (!this.settle(vote, error)) return;
+      }
+    }
+    this.announce("idle");
+  }
+
+  /** True when the next vote may be tried. */
+  settle(vote, error) {
+    if (error instanceof Refused) {
+      this.remove(vote.client_id);
+      this.dispatchEvent(new CustomEvent("refused", { detail: { vote, error } }));
+      return true;
+    }
+    if (error instanceof SignedOut) {
+      this.announce("signedout");
+      this.dispatchEvent(new Event("signedout"));
+      return false;
+    }
+    if (!(error instanceof Offline)) throw error;
+    this.announce("offline");
+    this.timer = setTimeout(() => this.flush(), RETRY_MS);
+    return false;
+  }
+}

@@ -1,0 +1,23 @@
+"""An emotion as it is shown everywhere: its swatch and its name in the reader's language."""
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from annotation.views.words import EMOTION_NAMES
+
+register = template.Library()
+
+
+@register.filter
+def emotion(key: str) -> SafeString | str:
+    """`Fear` as <span class="emotion emotion-Fear">恐惧</span>; anything that is no emotion as a dash."""
+    if key not in EMOTION_NAMES:
+        return "–"
+    return format_html('<span class="emotion emotion-{}">{}</span>', key, EMOTION_NAMES[key])
+
+
+@register.filter
+def emotion_name(key: str) -> str:
+    """The name alone, in the reader's language."""
+    return str(EMOTION_NAMES.get(key, key))

@@ -1,0 +1,1 @@
+"""The pages of labelling: the workbench (workbench.py), the people (people.py)."""
