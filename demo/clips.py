@@ -211,13 +211,13 @@ def add_shape(canvas: Array, look: Look, rng: np.random.Generator) -> None:
     if kind == 0:
         cv2.ellipse(canvas, (x, y), (size, int(size * rng.uniform(0.3, 1))), float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
     elif kind == 1:
-        points = rng.normal(0, size, (int(rng.integers(3, 8)), 2)) + (x, y)
+        points = rng.normal(0, size, (int(rng.integers(3, 8)), 2)) + np.array((x, y))
         cv2.fillPoly(canvas, [cv2.convexHull(points.astype(np.int32))], colour, cv2.LINE_AA)
     elif kind == 2:
         end = (int(x + rng.normal(0, 60)), int(y + rng.normal(0, 60)))
         cv2.line(canvas, (x, y), end, colour, int(rng.integers(1, 6)), cv2.LINE_AA)
     else:
-        text = "".join(rng.choice(list("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789&%#"), 4))
+        text = "".join(rng.choice(list("BCDFGHJLMNPQRSTVWZ23456789&%#"), 4))
         cv2.putText(
             canvas, text, (x, y), int(rng.integers(0, 8)), float(rng.uniform(0.3, 1.1)), colour, int(rng.integers(1, 3)), cv2.LINE_AA
         )

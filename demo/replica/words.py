@@ -22,7 +22,14 @@ GENERAL = {"tiktok": "foryoupage", "douyin": "上热门", "kuaishou": "快手日
 
 TITLES = {
     "zh": {
-        "Excitation": ("最后三秒逆转全场", "全场一起跳起来", "看完直接起鸡皮疙瘩的名场面", "他们等这一刻等了四年", "气氛一下子炸开了", "朋友推门进来的瞬间"),
+        "Excitation": (
+            "最后三秒逆转全场",
+            "全场一起跳起来",
+            "看完直接起鸡皮疙瘩的名场面",
+            "他们等这一刻等了四年",
+            "气氛一下子炸开了",
+            "朋友推门进来的瞬间",
+        ),
         "Fear": ("走廊尽头好像有人", "下潜到一百米以后", "灯灭了之后别回头", "第一次来这里腿都软了", "那扇门自己开了"),
         "Neutral": ("今天的桌面整理", "三分钟做一份早餐", "新机开箱不吹不黑", "上班路上随手拍", "榫卯是这样拼的", "周末采购清单"),
         "Relaxation": ("听着海浪睡着了", "把脚步放慢一点", "雨落在屋檐上", "猫在窗台打盹", "茶山的第一缕光"),
@@ -30,12 +37,48 @@ TITLES = {
         "Tension": ("还剩十秒，线还没剪断", "最后一个点球", "水位还在上涨", "全队都不敢呼吸", "倒数三、二、一"),
     },
     "en": {
-        "Excitation": ("From the halfway line at the buzzer", "Nobody expected her to walk in", "The whole street is dancing", "Best comeback of the season", "Watch the crowd at 0:04"),
-        "Fear": ("Do not look behind the door", "One hundred metres down", "Something moved in the hallway", "The lights went out again", "I heard it too"),
-        "Neutral": ("My desk after one year", "Toast, eggs, done", "What is in the box", "Morning commute, nothing special", "How this joint fits together"),
-        "Relaxation": ("Ten quiet seconds of waves", "Rain on a tin roof", "He sleeps here every day", "First light over the tea hills", "Breathe in, breathe out"),
-        "Sadness": ("They sold the house today", "Her chair is still here", "This was the last train", "For the friend I never called", "Packing the last box"),
-        "Tension": ("Ten seconds and one wire left", "The final penalty", "The water keeps rising", "Hold your breath with us", "Three, two, one"),
+        "Excitation": (
+            "From the halfway line at the buzzer",
+            "Nobody expected her to walk in",
+            "The whole street is dancing",
+            "Best comeback of the season",
+            "Watch the crowd at 0:04",
+        ),
+        "Fear": (
+            "Do not look behind the door",
+            "One hundred metres down",
+            "Something moved in the hallway",
+            "The lights went out again",
+            "I heard it too",
+        ),
+        "Neutral": (
+            "My desk after one year",
+            "Toast, eggs, done",
+            "What is in the box",
+            "Morning commute, nothing special",
+            "How this joint fits together",
+        ),
+        "Relaxation": (
+            "Ten quiet seconds of waves",
+            "Rain on a tin roof",
+            "He sleeps here every day",
+            "First light over the tea hills",
+            "Breathe in, breathe out",
+        ),
+        "Sadness": (
+            "They sold the house today",
+            "Her chair is still here",
+            "This was the last train",
+            "For the friend I never called",
+            "Packing the last box",
+        ),
+        "Tension": (
+            "Ten seconds and one wire left",
+            "The final penalty",
+            "The water keeps rising",
+            "Hold your breath with us",
+            "Three, two, one",
+        ),
     },
 }
 
@@ -60,6 +103,36 @@ TRAP_TITLES = (
     "@someone 电话 13800138000 see //example.com/a?b=1&amp;c=2 \\u4e2d",
 )
 
-NAMES = ("小鹿", "阿泽", "大雄日记", "Mia", "northside", "木子", "城南旧事", "kaito", "山野", "Lena", "老周修车", "gogo", "一只鹿", "夜航船", "Tom & Co", "青柠")
-HANDLES = ("xiaolu", "aze.films", "daxiong", "mia_moves", "northside.fc", "muzi", "chengnan", "kaito_cuts", "shanye", "lenawalks", "laozhou", "gogogo")
+NAMES = (
+    "小鹿",
+    "阿泽",
+    "大雄日记",
+    "Mia",
+    "northside",
+    "木子",
+    "城南旧事",
+    "kaito",
+    "山野",
+    "Lena",
+    "老周修车",
+    "gogo",
+    "一只鹿",
+    "夜航船",
+    "Tom & Co",
+    "青柠",
+)
+HANDLES = (
+    "xiaolu",
+    "aze.films",
+    "daxiong",
+    "mia_moves",
+    "northside.fc",
+    "muzi",
+    "chengnan",
+    "kaito_cuts",
+    "shanye",
+    "lenawalks",
+    "laozhou",
+    "gogogo",
+)
 TRACKS = ("原声", "original sound", "Night Drive", "海阔天空 片段", "Slow River", "鼓点")
