@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
 from django.utils import timezone
 
 from annotation.models import LABEL, Assignment, Batch, Group, Person, Rung, Sample, TimelineEvent, Vote
@@ -123,3 +123,34 @@ def people_overview() -> QuerySet[Person]:
         .annotate(last_vote_at=Max("votes__created_at"), num_votes=Count("votes", filter=Q(votes__undone_at__isnull=True)))
         .order_by("group__letter", "-role", "user__username")
     )
+
+
+def turns_above(person: Person) -> QuerySet[Assignment]:
+    """The person's open turns as a leader or the expert, in the order in which they will be shown."""
+    mine = person.assignments.filter(state__in=LIVE, round=LABEL).exclude(rung=Rung.MEMBER)
+    return mine.select_related("sample__video", "sample__group").defer("sample__video__raw").order_by("order", "pk")
+
+
+def members_progress(group: Group) -> QuerySet[Person]:
+    """The group's people with the turns they have done and those that wait."""
+    mine = Q(assignments__round=LABEL)
+    return (
+        group.people.select_related("user")
+        .annotate(
+            num_done=Count("assignments", filter=mine & Q(assignments__state=Assignment.State.SUBMITTED)),
+            num_waiting=Count("assignments", filter=mine & Q(assignments__state__in=LIVE)),
+            num_skipped=Count("assignments", filter=mine & Q(assignments__state=Assignment.State.SKIPPED)),
+        )
+        .order_by("role", "full_name")
+    )
+
+
+def agreement_with_outcome(person: Person, *, before: datetime) -> tuple[int, int]:
+    """How many of the person's member votes named the emotion that their sample ended with, and of how many.
+
+    Only samples decided before that time: an outcome told at once would teach what the others vote.
+    """
+    votes = person.votes.filter(round=LABEL, rung=Rung.MEMBER, undone_at__isnull=True)
+    settled = votes.filter(sample__state=Sample.State.DECIDED, sample__decided_at__lt=before)
+    counts = settled.aggregate(of=Count("pk"), agreed=Count("pk", filter=Q(emotion=F("sample__label"))))
+    return counts["agreed"], counts["of"]

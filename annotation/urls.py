@@ -3,10 +3,16 @@
 from django.urls import path
 
 from annotation.api import me, samples, staff, turns
+from annotation.views import me as my_page
+from annotation.views import workbench
 
 app_name = "annotation"
 API = "api/v1/"
 urlpatterns = [
+    path("annotate/", workbench.annotate, name="annotate"),
+    path("leader/", workbench.leader, name="leader"),
+    path("expert/", workbench.expert, name="expert"),
+    path("me/", my_page.me, name="me"),
     path(f"{API}assignments/next", turns.NextView.as_view(), name="api-next"),
     path(f"{API}assignments/<int:pk>/draft", turns.DraftView.as_view(), name="api-draft"),
     path(f"{API}assignments/<int:pk>/submit", turns.SubmitView.as_view(), name="api-submit"),

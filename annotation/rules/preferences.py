@@ -32,7 +32,9 @@ DEFAULT_KEYS = {
     "filter": "/",
     "help": "?",
 }
-NAMED_KEYS = frozenset({"ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Enter", "Backspace", "Delete", "Home", "End", "PageUp", "PageDown"})
+NAMED_KEYS = frozenset(
+    {"ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Enter", "Backspace", "Delete", "Home", "End", "PageUp", "PageDown"}
+)
 BREAK_MINUTES = 45
 MOST_BREAK_MINUTES = 240
 
@@ -64,7 +66,9 @@ def _keys(value: Any) -> dict[str, str]:
 def _key(action: str, key: Any) -> str:
     if isinstance(key, str) and (key in NAMED_KEYS or (len(key) == 1 and key.isprintable() and not key.isdigit())):
         return key if key in NAMED_KEYS else key.lower()
-    raise ValueError(f"{action}: {key!r} cannot be used; take a letter, a sign, or one of {', '.join(sorted(NAMED_KEYS))} (digits are the confidence)")
+    raise ValueError(
+        f"{action}: {key!r} cannot be used; take a letter, a sign, or one of {', '.join(sorted(NAMED_KEYS))} (digits are the confidence)"
+    )
 
 
 def _break_minutes(value: Any) -> int:

@@ -3,7 +3,9 @@
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
+from annotation.rules import taxonomy
 from annotation.views.words import EMOTION_NAMES
 
 register = template.Library()
@@ -21,3 +23,13 @@ def emotion(key: str) -> SafeString | str:
 def emotion_name(key: str) -> str:
     """The name alone, in the reader's language."""
     return str(EMOTION_NAMES.get(key, key))
+
+
+@register.filter
+def adjective_name(key: str) -> str:
+    """An adjective in the reader's language; a dash for an imported vote that had only an emotion."""
+    try:
+        found = taxonomy.adjective(key)
+    except ValueError:
+        return "–"
+    return found.zh_hans if (get_language() or "").startswith("zh") else found.en

@@ -91,12 +91,22 @@ def workbench_words() -> dict[str, Any]:
         "neutral": pgettext("polarity", "neutral"),
         "negative": _("negative"),
         "certain": _("certain"),
+        # the refusals of the API that a person may meet, by their code
+        "refusals": {
+            "lease_lost": _("This clip is open in another window of yours."),
+            "already_submitted": _("You have already submitted this clip."),
+            "closed": _("This clip no longer waits for you: it was decided or given to someone else."),
+            "undone": _("That vote has already been taken back."),
+            "too_late": _("It is too late to take that vote back. Ask your leader to open the clip again."),
+            "voted_above": _("A leader or the expert has voted since. Ask your leader to open the clip again."),
+            "paused": _("You are paused. Your manager can resume you."),
+            "not_qualified": _("Pass the labelling test first (90 or more in both parts)."),
+            "permission_denied": _("Your role does not include this."),
+        },
         "rungs": {
             "leader": _("It came to you because the three members named three different emotions."),
             "exchange": _("It came to you from another group: its members and its leader all named different emotions."),
             "expert": _("It came to you because nobody on the ladder agreed: yours is the last word."),
         },
-        "warnings": {
-            key: str(name) for key, name in WARNING_NAMES.items()
-        },
+        "warnings": {key: str(name) for key, name in WARNING_NAMES.items()},
     }

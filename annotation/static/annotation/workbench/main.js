@@ -101,6 +101,8 @@ function showProgress() {
   part("bar").value = done;
 }
 
+const reason = (error) => words.refusals[error.code] ?? error.message;
+
 let hudTimer = 0;
 function hud(text) {
   part("hud").textContent = text;
@@ -196,7 +198,7 @@ function stuck(error) {
     player.clear();
     current = null;
     setState("empty");
-    return say(error.message, "bad");
+    return say(reason(error), "bad");
   }
   throw error;
 }
@@ -314,7 +316,7 @@ async function tried(action, fine = []) {
     else if (error instanceof Offline) say(words.noConnection, "warn");
     else if (!(error instanceof Refused)) throw error;
     else if (fine.includes(error.code)) return true;
-    else say(error.message, "bad");
+    else say(reason(error), "bad");
     return false;
   }
 }
@@ -372,7 +374,7 @@ drafts.addEventListener("signedout", askPassword);
 drafts.addEventListener("lost", ({ detail }) => {
   if (detail.error.code === "lease_lost") lost(words.takenOver);
   else {
-    say(detail.error.message, "warn");
+    say(reason(detail.error), "warn");
     drafts.forget(detail.assignment);
     current = null;
     refresh();
@@ -391,7 +393,7 @@ outbox.addEventListener("refused", ({ detail }) => {
   const { assignment, body } = detail.vote;
   drafts.keep(assignment, body);
   if (last?.clientId === body.client_id) forgetLast();
-  say(`${words.voteRefused} ${detail.error.message}`, "bad");
+  say(`${words.voteRefused} ${reason(detail.error)}`, "bad");
   refresh();
 });
 const claim = onTakenOver(page.person.id, token, () => lost(words.takenOver));
