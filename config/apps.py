@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
 
@@ -9,8 +9,8 @@ class ConfigConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
-        # training is the last app with models: by its turn every permission named in roles.py exists.
-        post_migrate.connect(grant_after_migrate, sender=apps.get_app_config("training"))
+        # config is the last app: by its turn every permission named in roles.py exists.
+        post_migrate.connect(grant_after_migrate, sender=self)
 
 
 def grant_after_migrate(**kwargs: Any) -> None:

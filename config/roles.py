@@ -19,6 +19,7 @@ ROLES: dict[str, set[str]] = {
         "qa.view_dataset",
         "qa.confirm_swap",
         "crawler.view_collection",
+        "config.view_status",
     },
     "data_engineer": EVERYONE
     | {

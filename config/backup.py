@@ -1,0 +1,228 @@
+"""Backups: one file with the database and the index of the media, verified when written and before it is restored.
+
+The clips themselves are not in it: they are files named by their content under the media folder, copied by any tool (rsync);
+the index says which ones belong to the database, and restoring tells which are missing.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from config.dumps import DumpError, dump_for, dump_of, holds_data, row_counts
+from config.models import Backup
+from crawler.models import Video
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MEDIA_INDEX = "media.csv"
+CHUNK = 2**20
+
+
+class BackupError(RuntimeError):
+    """The backup was not made or not restored; what was there before is still there."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    rows: int
+    clips: int
+    missing: list[str]
+    unapplied: list[str]
+
+
+# --- making one -------------------------------------------------------------------------------------------------
+def backup_make(target: Path, *, portable: bool = False, overwrite: bool = False) -> Backup:
+    """Writes the backup beside its final name, reads it back, and only then gives it that name.
+
+    Raises BackupError if the target exists (unless overwrite), the disk is full or the copy does not verify.
+    """
+    if target.exists() and not overwrite:
+        raise BackupError(f"{target} exists: choose another name, or say --yes to replace it")
+    dump = dump_for(portable=portable)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as folder:
+            counts = dump.write(Path(folder) / dump.name)
+            _media_index(Path(folder) / MEDIA_INDEX)
+            _pack(part, Path(folder), [dump.name, MEDIA_INDEX], {"kind": dump.kind, "rows": counts})
+        with _opened(part):
+            pass
+        os.replace(part, target)
+        _sync_folder(target.parent)
+    except (OSError, DumpError) as error:
+        raise BackupError(f"no backup was made: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    digest = _sha256(target)
+    return Backup.objects.create(
+        path=str(target), kind=dump.kind, sha256=digest, size_bytes=target.stat().st_size, rows=sum(counts.values())
+    )
+
+
+def _media_index(path: Path) -> None:
+    """file,size,sha256 of every clip that the database names."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "size_bytes", "sha256"])
+        rows = Video.objects.exclude(file="").order_by("pk").values_list("file", "size_bytes", "sha256")
+        writer.writerows(rows.iterator(chunk_size=2000))
+
+
+def _pack(part: Path, folder: Path, names: list[str], about: dict[str, Any]) -> None:
+    manifest = {
+        "format": FORMAT,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "migrations": _migrations(),
+        "files": {name: {"sha256": _sha256(folder / name), "size": (folder / name).stat().st_size} for name in names},
+        **about,
+    }
+    text = json.dumps(manifest, indent=1).encode()
+    # Passwords' hashes are in it: nobody else may read it.
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=4) as archive:
+            entry = tarfile.TarInfo(MANIFEST)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text))
+            for name in names:
+                archive.add(folder / name, arcname=name, recursive=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _migrations() -> list[str]:
+    return sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
+
+
+# --- restoring one ----------------------------------------------------------------------------------------------
+def backup_verify(source: Path) -> dict[str, Any]:
+    """The manifest of a backup whose every file has the length and the checksum that it says. Raises BackupError."""
+    with _opened(source) as (manifest, _):
+        return manifest
+
+
+def backup_restore(source: Path, *, overwrite: bool = False) -> Restored:
+    """Puts the database back as it was; what was there is gone. One transaction: all of it, or nothing.
+
+    Raises BackupError if the backup does not verify, if it comes from a later version of the project, or if the database
+    holds data and overwrite is not said.
+    """
+    try:
+        with _opened(source) as (manifest, folder):
+            dump = dump_of(manifest["kind"])
+            _refuse_later_version(manifest)
+            if not overwrite and holds_data():
+                raise BackupError("the database holds data: say --yes to replace it")
+            dump.read(folder / dump.name)
+            _compare(manifest["rows"])
+            clips, missing = _media_missing(folder / MEDIA_INDEX)
+    except DumpError as error:
+        raise BackupError(f"nothing was restored: {error}") from error
+    return Restored(sum(manifest["rows"].values()), clips, missing, _unapplied())
+
+
+def _refuse_later_version(manifest: dict[str, Any]) -> None:
+    unknown = sorted(set(manifest["migrations"]) - _known_migrations())
+    if unknown:
+        raise BackupError(f"the backup is of a later version of the project: it has {', '.join(unknown[:3])}")
+
+
+def _known_migrations() -> set[str]:
+    loader = MigrationLoader(None)
+    replaced = {key for migration in loader.disk_migrations.values() for key in migration.replaces}
+    return {f"{app}.{name}" for app, name in {*loader.disk_migrations, *replaced}}
+
+
+def _unapplied() -> list[str]:
+    return sorted(_known_migrations() - set(_migrations()))
+
+
+def _compare(expected: dict[str, int]) -> None:
+    found = row_counts()
+    wrong = [f"{table} has {found.get(table, 0)} rows, not {rows}" for table, rows in expected.items() if found.get(table, 0) != rows]
+    if wrong:
+        raise BackupError(f"restored, but not as it was: {'; '.join(wrong[:3])}")
+
+
+def _media_missing(index: Path) -> tuple[int, list[str]]:
+    """How many clips the index names, and which of them are not in the media folder with their length."""
+    missing = []
+    clips = 0
+    with index.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            clips += 1
+            path = Path(settings.MEDIA_ROOT) / row["file"]
+            size = path.stat().st_size if path.is_file() else None
+            if size is None or row["size_bytes"] not in ("", str(size)):
+                missing.append(row["file"])
+    return clips, missing
+
+
+# --- the file ---------------------------------------------------------------------------------------------------
+@contextmanager
+def _opened(source: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    """The verified manifest and a folder with the files that it lists; nothing else is unpacked. Raises BackupError."""
+    with tempfile.TemporaryDirectory(prefix="restore-") as name:
+        folder = Path(name)
+        try:
+            with tarfile.open(source, "r:gz") as archive:
+                manifest = json.load(_member(archive, MANIFEST))
+                if manifest.get("format") != FORMAT:
+                    raise BackupError(f"{source} has format {manifest.get('format')}, not {FORMAT}")
+                for entry, facts in manifest["files"].items():
+                    _unpack(archive, entry, facts, folder)
+        except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
+            raise BackupError(f"{source} is no whole backup: {error}") from error
+        yield manifest, folder
+
+
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    file = archive.extractfile(name)
+    if file is None:
+        raise BackupError(f"{name} is no plain file")
+    return file
+
+
+def _unpack(archive: tarfile.TarFile, name: str, facts: dict[str, Any], folder: Path) -> None:
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise BackupError(f"{name!r} leads outside the backup")
+    digest = hashlib.sha256()
+    size = 0
+    with _member(archive, name) as source, (folder / name).open("wb") as target:
+        while chunk := source.read(CHUNK):
+            size += len(chunk)
+            if size > facts["size"]:
+                break
+            digest.update(chunk)
+            target.write(chunk)
+    if size != facts["size"] or digest.hexdigest() != facts["sha256"]:
+        raise BackupError(f"{name} in the backup is damaged: its checksum does not match")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,184 @@
+"""The database as one file and back, in three ways: SQLite's backup API, pg_dump, and plain JSON lines that fit any database.
+
+Each way is one consistent moment, and its restoring is one transaction: it happens wholly or not at all.
+"""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.core import serializers
+from django.core.management import call_command
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, transaction
+
+SKIPPED = ("sessions.session",)  # nobody is signed in again by a restored backup
+
+
+class DumpError(RuntimeError):
+    """The database could not be written out or read back; nothing was changed."""
+
+
+def tables() -> list[str]:
+    """Every table of the site's models, those of many-to-many fields too."""
+    models = (model for model in apps.get_models(include_auto_created=True) if model._meta.managed and not model._meta.proxy)
+    return sorted({model._meta.db_table for model in models if model._meta.label_lower not in SKIPPED})
+
+
+def row_counts() -> dict[str, int]:
+    """Rows by table, of those tables that exist."""
+    with connection.cursor() as cursor:
+        there = set(connection.introspection.table_names(cursor))
+        return {table: _count(cursor, table) for table in tables() if table in there}
+
+
+def _count(cursor: Any, table: str) -> int:
+    cursor.execute(f"SELECT COUNT(*) FROM {connection.ops.quote_name(table)}")  # noqa: S608 - a table's own name
+    return int(cursor.fetchone()[0])
+
+
+def holds_data() -> bool:
+    """Whether someone has worked with this database: it has a user."""
+    return row_counts().get("auth_user", 0) > 0
+
+
+@dataclass(frozen=True)
+class SqliteDump:
+    kind: ClassVar[str] = "sqlite"
+    name: ClassVar[str] = "database.sqlite3"
+
+    def write(self, target: Path) -> dict[str, int]:
+        """Copies the database as it is at one moment; gives back the copy's row counts."""
+        connection.ensure_connection()
+        with closing(sqlite3.connect(target)) as copy:
+            connection.connection.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+            copy.execute("PRAGMA secure_delete=ON")
+            copy.execute("DELETE FROM django_session")
+            copy.commit()
+            return self._checked(copy)
+
+    def read(self, source: Path) -> None:
+        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as copy:
+            self._checked(copy)
+            connection.ensure_connection()
+            copy.backup(connection.connection)
+        connection.close()
+
+    @staticmethod
+    def _checked(copy: sqlite3.Connection) -> dict[str, int]:
+        try:
+            answer = copy.execute("PRAGMA integrity_check").fetchone()[0]
+            broken = copy.execute("PRAGMA foreign_key_check").fetchone()
+            there = {row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            counts = {
+                table: copy.execute(f'SELECT COUNT(*) FROM "{table}"').fetchone()[0]  # noqa: S608 - a table's own name
+                for table in tables()
+                if table in there
+            }
+        except sqlite3.DatabaseError as error:
+            raise DumpError(f"the copy of the database cannot be read: {error}") from error
+        if answer != "ok" or broken:
+            raise DumpError(f"the copy of the database is damaged: {answer if answer != 'ok' else broken}")
+        return counts
+
+
+@dataclass(frozen=True)
+class PostgresDump:
+    kind: ClassVar[str] = "postgresql"
+    name: ClassVar[str] = "database.pgdump"
+
+    def write(self, target: Path) -> dict[str, int]:
+        """pg_dump and the row counts see the same snapshot."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            counts = row_counts()
+            cursor.execute("SELECT pg_export_snapshot()")
+            snapshot = cursor.fetchone()[0]
+            options = ["--format=custom", "--no-owner", "--no-privileges", "--exclude-table-data=django_session"]
+            self._run("pg_dump", *options, f"--snapshot={snapshot}", f"--file={target}")
+        return counts
+
+    def read(self, source: Path) -> None:
+        connection.close()
+        self._run("pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", str(source))
+
+    @staticmethod
+    def _run(program: str, *options: str) -> None:
+        made = connection.settings_dict
+        address = {"PGHOST": made["HOST"], "PGPORT": str(made["PORT"] or ""), "PGUSER": made["USER"], "PGPASSWORD": made["PASSWORD"]}
+        environment = {**os.environ, **{name: value for name, value in address.items() if value}}
+        done = subprocess.run([program, f"--dbname={made['NAME']}", *options], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise DumpError(f"{program}: {done.stderr.strip()[-1000:] or f'status {done.returncode}'}")
+
+
+class LosslessEncoder(DjangoJSONEncoder):
+    """Times to the microsecond; Django's own encoder cuts them to milliseconds."""
+
+    def default(self, o: Any) -> Any:
+        return o.isoformat() if isinstance(o, datetime | time) else super().default(o)
+
+
+@dataclass(frozen=True)
+class PortableDump:
+    """Slower, and fits any database: the way from SQLite to PostgreSQL."""
+
+    kind: ClassVar[str] = "portable"
+    name: ClassVar[str] = "database.jsonl"
+
+    def write(self, target: Path) -> dict[str, int]:
+        with _one_moment():
+            models = serializers.sort_dependencies([(app, None) for app in apps.get_app_configs() if app.models_module])
+            with target.open("w", encoding="utf-8") as file:
+                for model in models:
+                    if model._meta.label_lower not in SKIPPED and model._meta.managed and not model._meta.proxy:
+                        rows = model._base_manager.order_by("pk").iterator(chunk_size=1000)
+                        serializers.serialize("jsonl", rows, stream=file, cls=LosslessEncoder)
+            return row_counts()
+
+    def read(self, source: Path) -> None:
+        with transaction.atomic():
+            call_command("flush", interactive=False, inhibit_post_migrate=True, verbosity=0)
+            call_command("loaddata", str(source), verbosity=0)
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+Dump = SqliteDump | PostgresDump | PortableDump
+
+
+def dump_for(*, portable: bool = False) -> Dump:
+    """The quickest way that this database and this machine offer."""
+    if portable:
+        return PortableDump()
+    if connection.vendor == "sqlite":
+        return SqliteDump()
+    if connection.vendor == "postgresql" and shutil.which("pg_dump") and shutil.which("pg_restore"):
+        return PostgresDump()
+    return PortableDump()
+
+
+def dump_of(kind: str) -> Dump:
+    """How to read a backup of this kind. Raises DumpError if this database cannot take it."""
+    known: dict[str, Dump] = {dump.kind: dump for dump in (SqliteDump(), PostgresDump(), PortableDump())}
+    if kind not in known:
+        raise DumpError(f"a backup of kind {kind!r} is unknown here")
+    if kind not in (connection.vendor, PortableDump.kind):
+        raise DumpError(f"a {kind} backup does not fit a {connection.vendor} database: make it with --portable")
+    return known[kind]

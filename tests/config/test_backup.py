@@ -1,0 +1,170 @@
+import io
+import json
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from config import dumps
+from config.backup import BackupError, backup_make, backup_restore, backup_verify
+from config.models import Backup
+from crawler.models import Video
+from tests.factories import UserFactory, VideoFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def filled(media_root):
+    """Three clips, one of them with its file, two people, one of them signed in."""
+    videos = [VideoFactory(size_bytes=4) for _ in range(3)]
+    path = media_root / videos[0].file
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"clip")
+    UserFactory(username="alice", role="annotator")
+    UserFactory(username="bob", role="leader")
+    Session.objects.create(session_key="a" * 32, session_data="x", expire_date=timezone.now())
+    return videos
+
+
+def everything() -> dict[str, list]:
+    """The rows that matter, to compare before and after."""
+    return {
+        "users": list(User.objects.order_by("pk").values_list("pk", "username", "password")),
+        "roles": sorted(User.groups.through.objects.values_list("user__username", "group__name")),
+        "videos": list(Video.objects.order_by("pk").values()),
+    }
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_what_was_backed_up_comes_back(filled, tmp_path, portable):
+    before = everything()
+    file = tmp_path / "deep" / "site.backup"
+    made = backup_make(file, portable=portable)
+    assert made.kind == ("portable" if portable else connection.vendor)
+    assert made.size_bytes == file.stat().st_size
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(file.parent.iterdir()) == [file], "nothing is left beside the backup"
+
+    User.objects.filter(username="alice").update(username="mallory")
+    Video.objects.all().delete()
+    UserFactory(username="late")
+    restored = backup_restore(file, overwrite=True)
+    assert everything() == before
+    assert not Session.objects.exists(), "nobody is signed in again by a restored backup"
+    assert (restored.clips, restored.missing) == (3, [filled[1].file, filled[2].file])
+    assert UserFactory(username="next").pk > max(pk for pk, *_ in before["users"]), "the next number is free"
+
+
+def test_a_database_with_data_is_not_replaced_by_accident(filled, tmp_path):
+    file = tmp_path / "site.backup"
+    backup_make(file)
+    UserFactory(username="late")
+    with pytest.raises(BackupError, match="holds data"):
+        backup_restore(file)
+    assert User.objects.filter(username="late").exists()
+
+
+def test_a_backup_is_not_replaced_by_accident(filled, tmp_path):
+    file = tmp_path / "site.backup"
+    file.write_text("something else")
+    with pytest.raises(BackupError, match="exists"):
+        backup_make(file)
+    assert file.read_text() == "something else"
+    assert not Backup.objects.exists()
+
+
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
+def test_a_damaged_backup_restores_nothing(filled, tmp_path, where):
+    file = tmp_path / "site.backup"
+    backup_make(file)
+    data = bytearray(file.read_bytes())
+    data[int(len(data) * where)] ^= 0xFF
+    file.write_bytes(data)
+    before = everything()
+    with pytest.raises(BackupError):
+        backup_restore(file, overwrite=True)
+    assert everything() == before
+
+
+def test_a_cut_backup_restores_nothing(filled, tmp_path):
+    file = tmp_path / "site.backup"
+    backup_make(file)
+    file.write_bytes(file.read_bytes()[:-2000])
+    with pytest.raises(BackupError, match="no whole backup"):
+        backup_verify(file)
+
+
+def archive(path: Path, manifest: dict, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for name, data in {"manifest.json": json.dumps(manifest).encode(), **files}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/b", "..", ""])
+def test_a_hostile_name_leads_nowhere(tmp_path, name):
+    manifest = {"format": 1, "kind": "sqlite", "rows": {}, "migrations": [], "files": {name: {"size": 1, "sha256": "0" * 64}}}
+    with pytest.raises(BackupError, match="leads outside"):
+        backup_verify(archive(tmp_path / "hostile", manifest, {name: b"x"}))
+
+
+def test_a_file_longer_than_it_says_is_refused_before_it_fills_the_disk(tmp_path):
+    manifest = {"format": 1, "kind": "sqlite", "rows": {}, "migrations": [], "files": {"bomb": {"size": 10, "sha256": "0" * 64}}}
+    with pytest.raises(BackupError, match="damaged"):
+        backup_verify(archive(tmp_path / "bomb.backup", manifest, {"bomb": bytes(50_000_000)}))
+
+
+def test_a_backup_of_a_later_version_is_refused(filled, tmp_path, monkeypatch):
+    file = tmp_path / "site.backup"
+    monkeypatch.setattr("config.backup._migrations", lambda: ["crawler.9999_from_the_future"])
+    backup_make(file)
+    with pytest.raises(BackupError, match=r"later version .* crawler\.9999_from_the_future"):
+        backup_restore(file, overwrite=True)
+
+
+def test_a_failed_restore_leaves_the_database_as_it_was(filled, tmp_path, monkeypatch):
+    file = tmp_path / "site.backup"
+    backup_make(file, portable=True)
+    before = everything()
+
+    def full(*args, **kwargs):
+        raise dumps.DumpError("the disk is full")
+
+    monkeypatch.setattr("config.dumps.PortableDump.read", full)
+    with pytest.raises(BackupError, match="nothing was restored"):
+        backup_restore(file, overwrite=True)
+    assert everything() == before
+
+
+def test_a_backup_of_another_database_is_refused_with_the_way_out(filled, tmp_path, monkeypatch):
+    file = tmp_path / "site.backup"
+    backup_make(file)
+    other = "postgresql" if connection.vendor == "sqlite" else "sqlite"
+    monkeypatch.setattr(connection, "vendor", other)
+    with pytest.raises(BackupError, match="--portable"):
+        backup_restore(file, overwrite=True)
+
+
+def test_the_commands_tell_what_they_did(filled, tmp_path, capsys):
+    file = str(tmp_path / "site.backup")
+    call_command("backup", file)
+    assert Backup.objects.get().sha256 in capsys.readouterr().out
+    call_command("backup", file, "--verify")
+    assert "whole" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="exists"):
+        call_command("backup", file)
+    with pytest.raises(CommandError, match="holds data"):
+        call_command("restore", file)
+    call_command("restore", file, "--yes")
+    captured = capsys.readouterr()
+    assert "3 clips belong" in captured.out
+    assert "2 clips are not in the media folder" in captured.err
