@@ -77,6 +77,7 @@ class Release(models.Model):
     path = models.CharField(max_length=500)
     sha256 = models.CharField(max_length=64, help_text="of release.json, which holds the sha256 of every other file")
     counts = models.JSONField(help_text="split → emotion → videos")
+    made_by = models.CharField(max_length=40, blank=True, help_text="git commit of the program")
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     superseded_reason = models.CharField(max_length=200, blank=True, help_text="a label was re-opened or a video taken down since")
@@ -102,4 +103,52 @@ class ReleaseItem(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["release", "video"], name="no_video_twice_in_a_release"),
             models.CheckConstraint(condition=Q(split__in=["train", "test"]), name="split_is_train_or_test"),
+        ]
+
+
+class MosStudy(models.Model):
+    """A blind mix of clips of several datasets, rated by experts on 1–5 for the quality of their labels (Sec. III-E)."""
+
+    name = models.SlugField(max_length=60, unique=True)
+    seed = models.PositiveIntegerField()
+    margin = models.FloatField(help_text="margin of error the sample size was worked out for")
+    confidence = models.FloatField(help_text="confidence level it was worked out for")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "MOS studies"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MosItem(models.Model):
+    """One clip of the mix; the rater sees the clip and its label, never which dataset it is from."""
+
+    study = models.ForeignKey(MosStudy, on_delete=models.CASCADE, related_name="items")
+    order = models.PositiveIntegerField()
+    dataset = models.CharField(max_length=60)
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="+")
+    file = models.CharField(max_length=300, help_text="inside the release folder")
+    label = models.CharField(max_length=40, help_text="as that dataset labels it")
+
+    class Meta:
+        ordering = ["order"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "order"], name="one_clip_per_place_in_a_study"),
+            models.UniqueConstraint(fields=["study", "release", "file"], name="no_clip_twice_in_a_study"),
+        ]
+
+
+class MosRating(models.Model):
+    item = models.ForeignKey(MosItem, on_delete=models.CASCADE, related_name="ratings")
+    person = models.ForeignKey("annotation.Person", on_delete=models.PROTECT, related_name="+")
+    score = models.PositiveSmallIntegerField(help_text="1 bad … 5 excellent")
+    created_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "person"], name="one_rating_per_person_and_clip"),
+            models.CheckConstraint(condition=Q(score__gte=1, score__lte=5), name="score_between_1_and_5"),
         ]

@@ -1,0 +1,22 @@
+"""Release folders: written whole, described for people and machines, verified."""
+
+from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
+from qa.export.formats import FORMATS
+from qa.export.release import MEDIA, Description, ReleaseError, counts_of, read_manifest, read_rows, sha256_of, verify, write_release
+
+__all__ = [
+    "CLASSES",
+    "COLUMNS",
+    "FORMATS",
+    "MEDIA",
+    "SPLITS",
+    "Clip",
+    "Description",
+    "ReleaseError",
+    "counts_of",
+    "read_manifest",
+    "read_rows",
+    "sha256_of",
+    "verify",
+    "write_release",
+]

@@ -1,0 +1,231 @@
+"""Writes a release folder whole or not at all, and proves later that it is still what was written.
+
+The folder is built beside its place and renamed into it, so a half-written release never looks like one. Same rows, same bytes:
+nothing of the clock, the machine or the order of a dictionary enters a file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qa.export import card, croissant
+from qa.export.clips import CLASSES, SPLITS, Clip
+from qa.export.formats import FORMATS, write_metadata
+
+FORMAT_VERSION = 1
+MEDIA = ("link", "copy", "none")
+BLOCK = 1 << 20
+
+
+class ReleaseError(ValueError):
+    """A release that cannot be written as asked; says what to do."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a release is, apart from its clips. `facts` are numbers for the card (people, agreement, table version …)."""
+
+    variant: str
+    title: str
+    seed: int
+    media: str = "link"
+    formats: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_release(
+    target: Path, clips: Sequence[Clip], about: Description, *, progress: Callable[[int, int], None] | None = None
+) -> tuple[Path, bool]:
+    """The release folder and whether it is new; where the very same release already lies there, it stays untouched.
+
+    Raises ReleaseError when the target holds something else, a clip's file is missing, or a name in media or formats is unknown.
+    """
+    _check(about, clips)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+    try:
+        _write(draft, clips, about, progress)
+        return _put(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with a release folder, one line each; empty when every file is as it was written."""
+    try:
+        manifest = read_manifest(folder)
+    except ReleaseError as error:
+        return [str(error)]
+    problems = []
+    listed = manifest["files"]
+    for name, facts in listed.items():
+        path = folder / name
+        if not _is_inside(folder, path):
+            problems.append(f"{name}: leads out of the folder")
+        elif not path.is_file():
+            problems.append(f"{name}: missing")
+        elif path.stat().st_size != facts["bytes"]:
+            problems.append(f"{name}: {path.stat().st_size:,} bytes, should be {facts['bytes']:,}")
+        elif sha256_of(path) != facts["sha256"]:
+            problems.append(f"{name}: its sha256 differs from release.json")
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
+    problems += [f"{name}: not part of the release" for name in sorted(present - set(listed) - {"release.json"})]
+    return problems or _verify_rows(folder, manifest)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """release.json as a dictionary. Raises ReleaseError when it is absent or not of this kind."""
+    path = folder / "release.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ReleaseError(f"{path} is not there: is this a release folder?") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ReleaseError(f"{path} is damaged: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION or not isinstance(manifest.get("files"), dict):
+        raise ReleaseError(f"{path} is not a release of format {FORMAT_VERSION}")
+    return manifest
+
+
+def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
+    """file_name → the row, with its split added. Raises ReleaseError naming file and line."""
+    rows: dict[str, dict[str, Any]] = {}
+    for split in SPLITS:
+        path = folder / split / "metadata.jsonl"
+        if not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                row = json.loads(line)
+                rows[row["file_name"]] = row | {"split": split}
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                raise ReleaseError(f"{path}:{number}: not a row with file_name ({error})") from None
+    return rows
+
+
+def counts_of(clips: Sequence[Clip]) -> dict[str, dict[str, int]]:
+    """split → emotion → clips, every class named."""
+    counts = {split: dict.fromkeys(CLASSES, 0) for split in SPLITS}
+    for clip in clips:
+        counts[clip.split][clip.label] += 1
+    return counts
+
+
+def _check(about: Description, clips: Sequence[Clip]) -> None:
+    if about.media not in MEDIA:
+        raise ReleaseError(f"media must be one of {', '.join(MEDIA)}, got {about.media!r}")
+    unknown = set(about.formats) - set(FORMATS)
+    if unknown:
+        raise ReleaseError(f"unknown format {', '.join(sorted(unknown))}: choose from {', '.join(FORMATS)}")
+    if not clips:
+        raise ReleaseError("there is no labelled video to release: label some first")
+    if about.media != "none":
+        for clip in clips:
+            if not clip.source.is_file():
+                raise ReleaseError(
+                    f"{clip.file_name}: its file {clip.source} is missing; fetch it again, take it down, or pass --media none"
+                )
+
+
+def _write(draft: Path, clips: Sequence[Clip], about: Description, progress: Callable[[int, int], None] | None) -> None:
+    with_media = about.media != "none"
+    draft.mkdir()
+    write_metadata(draft, clips, with_media=with_media, variant=about.variant)
+    files: dict[str, dict[str, Any]] = {}
+    if with_media:
+        for done, clip in enumerate(clips, start=1):
+            files[f"{clip.split}/{clip.file_name}"] = _place(clip, draft / clip.split / clip.file_name, about.media)
+            if progress:
+                progress(done, len(clips))
+    for name in about.formats:
+        FORMATS[name](draft, clips, with_media=with_media, variant=about.variant)
+    counts = counts_of(clips)
+    (draft / "README.md").write_text(card.render(about, clips, counts), encoding="utf-8")
+    (draft / "croissant.json").write_text(croissant.render(draft, about, clips), encoding="utf-8")
+    for path in sorted(draft.rglob("*")):
+        name = path.relative_to(draft).as_posix()
+        if path.is_file() and name not in files:
+            files[name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+    (draft / "release.json").write_text(_manifest(about, counts, files), encoding="utf-8")
+
+
+def _manifest(about: Description, counts: Mapping[str, Any], files: Mapping[str, Any]) -> str:
+    content = {
+        "format_version": FORMAT_VERSION,
+        "name": about.title,
+        "variant": about.variant,
+        "seed": about.seed,
+        "classes": list(CLASSES),
+        "counts": counts,
+        "num_clips": sum(sum(part.values()) for part in counts.values()),
+        "short": list(about.short),
+        "media": about.media != "none",
+        "formats": sorted(about.formats),
+        "adjective_table": about.facts.get("adjective_table", 1),
+        "files": dict(sorted(files.items())),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _place(clip: Clip, path: Path, media: str) -> dict[str, Any]:
+    """Links or copies the clip; a link that the file system refuses becomes a copy. The bytes must be those that were accepted."""
+    if media == "link":
+        try:
+            os.link(clip.source, path)
+        except OSError as error:
+            if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
+                raise
+            shutil.copyfile(clip.source, path)
+    else:
+        shutil.copyfile(clip.source, path)
+    sha256 = sha256_of(path)
+    if clip.sha256 and sha256 != clip.sha256:
+        raise ReleaseError(f"{clip.file_name}: {clip.source} is no longer the file that was accepted (its sha256 differs)")
+    return {"sha256": sha256, "bytes": path.stat().st_size}
+
+
+def _put(draft: Path, target: Path) -> tuple[Path, bool]:
+    if not target.exists():
+        draft.rename(target)
+        return target, True
+    if (target / "release.json").is_file() and (target / "release.json").read_bytes() == (draft / "release.json").read_bytes():
+        return target, False
+    raise ReleaseError(f"{target} exists and is not this release: releases are never overwritten, choose another folder")
+
+
+def _verify_rows(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    try:
+        rows = read_rows(folder)
+    except ReleaseError as error:
+        return [str(error)]
+    counts = {split: dict.fromkeys(CLASSES, 0) for split in SPLITS}
+    for row in rows.values():
+        counts[row["split"]][row["label"]] += 1
+    if counts != manifest["counts"]:
+        return ["release.json: its counts are not those of metadata.jsonl"]
+    if manifest["media"]:
+        return [
+            f"{row['split']}/{name}: named in metadata.jsonl and not there"
+            for name, row in rows.items()
+            if f"{row['split']}/{name}" not in manifest["files"]
+        ]
+    return []
+
+
+def _is_inside(folder: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve()) and not path.is_symlink()

@@ -1,0 +1,150 @@
+"""What can be released, what was, and whether it still holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.db.models import F, Q, QuerySet
+
+from annotation.models import LABEL, Group, Person, Sample, Vote
+from annotation.rules.taxonomy import EMOTIONS, TABLE_VERSION
+from crawler.models import Video
+from qa.models import Release, ReleaseItem
+from qa.rules.agreement import fleiss_kappa, patterns
+from qa.rules.truth import second_opinion
+from qa.selectors.votes import CHUNK, label_votes, member_votes, vote_table
+
+
+class Labelled(NamedTuple):
+    """An accepted video with its decided label."""
+
+    sample_id: int
+    video_id: int
+    number: int
+    label: str
+    decided_rung: str
+    platform: str
+    duration_s: float | None
+    frames: int | None
+    width: int | None
+    height: int | None
+    fps: float | None
+    sha256: str
+    size_bytes: int | None
+    file: str
+    term: str | None
+    stage: str | None
+
+
+class Cast(NamedTuple):
+    """One vote as it is released: what was said, never who said it."""
+
+    emotion: str
+    rung: str
+    adjective: str
+    confidence: float | None
+
+
+def labelled_videos() -> list[Labelled]:
+    """Every video that may be released, by number: accepted still, label decided. Taken-down and dropped ones are not among them."""
+    rows = (
+        Sample.objects.filter(state=Sample.State.DECIDED, video__state=Video.State.ACCEPTED)
+        .order_by("video__number")
+        .values_list(
+            "pk",
+            "video_id",
+            "video__number",
+            "label",
+            "decided_rung",
+            "video__platform",
+            "video__duration_s",
+            "video__frames",
+            "video__width",
+            "video__height",
+            "video__fps",
+            "video__sha256",
+            "video__size_bytes",
+            "video__file",
+            "video__term__text",
+            "video__stage__name",
+        )
+    )
+    return [Labelled(*row) for row in rows.iterator(chunk_size=CHUNK)]
+
+
+def votes_by_sample() -> dict[int, list[Cast]]:
+    """Sample id → the votes that led to its label, in the order they came."""
+    found: dict[int, list[Cast]] = defaultdict(list)
+    rows = label_votes().order_by("sample_id", "pk").values_list("sample_id", "emotion", "rung", "adjective", "confidence")
+    for sample_id, *vote in rows.iterator(chunk_size=CHUNK):
+        found[sample_id].append(Cast(*vote))
+    return found
+
+
+def posteriors() -> dict[int, tuple[float, ...]]:
+    """Sample id → probability of each emotion by Dawid–Skene over all votes for labels; empty without votes."""
+    table = vote_table(label_votes())
+    if not len(table):
+        return {}
+    opinion = second_opinion(table.sample, table.person, table.emotion, num_categories=len(EMOTIONS))
+    return {int(sample): tuple(row) for sample, row in zip(opinion.samples, opinion.posterior.round(4).tolist(), strict=True)}
+
+
+def release_facts() -> dict[str, Any]:
+    """Numbers for a release's card. `labelled_until` is the day of the last decision, so that it depends on the data alone."""
+    people = Person.objects.filter(votes__round=LABEL, votes__undone_at__isnull=True).distinct()
+    ratings = vote_table(member_votes()).matrix()[1]
+    confidence = vote_table(label_votes()).confidence
+    last = Sample.objects.filter(state=Sample.State.DECIDED).order_by("-decided_at").values_list("decided_at", flat=True).first()
+    tables = Vote.objects.filter(round=LABEL, undone_at__isnull=True).order_by("-adjective_table").values_list("adjective_table", flat=True)
+    return {
+        "num_annotators": people.count(),
+        "num_simulated": people.filter(is_simulated=True).count(),
+        "num_groups": Group.objects.filter(samples__state=Sample.State.DECIDED).distinct().count(),
+        "fleiss_kappa": _kappa_or_none(ratings),
+        "mean_confidence": None if np.isnan(confidence).all() else float(np.nanmean(confidence)),
+        "labelled_until": f"{last:%Y-%m-%d}" if last else None,
+        "adjective_table": tables.first() or TABLE_VERSION,
+    }
+
+
+def _kappa_or_none(ratings: np.ndarray) -> float | None:
+    try:
+        return float(fleiss_kappa(patterns(ratings, num_categories=len(EMOTIONS)).complete(3)))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far the database has moved since a release: its videos that were taken down or dropped, and labels that changed."""
+
+    gone: int
+    relabelled: int
+
+    @property
+    def is_current(self) -> bool:
+        return not (self.gone or self.relabelled)
+
+
+def release_drift(release: Release) -> Drift:
+    items = ReleaseItem.objects.filter(release=release)
+    still_there = Q(video__state=Video.State.ACCEPTED, video__sample__state=Sample.State.DECIDED)
+    gone = items.exclude(still_there).count()
+    return Drift(gone, items.filter(still_there).exclude(video__sample__label=F("emotion")).count())
+
+
+def releases() -> QuerySet[Release]:
+    return Release.objects.select_related("created_by").order_by("-created_at", "-pk")
+
+
+def release_by_digest(sha256: str) -> Release | None:
+    return Release.objects.filter(sha256=sha256).first()
+
+
+def video_ids(numbers: Sequence[int]) -> dict[int, int]:
+    return dict(Video.objects.filter(number__in=numbers).values_list("number", "pk"))

@@ -1,0 +1,167 @@
+"""Making, checking and comparing releases (Sec. III-G)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from qa import export, selectors
+from qa.export import Clip, Description
+from qa.models import Release, ReleaseItem
+from qa.rules.variants import TITLES, VARIANTS, Choice, TooFew
+
+Progress = Callable[[int, int], None]
+
+
+def release_make(
+    *,
+    variant: str,
+    out_dir: Path | str,
+    seed: int,
+    media: str = "link",
+    formats: Sequence[str] = (),
+    allow_short: bool = False,
+    user: Any = None,
+    sizes: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Release:
+    """The release of a variant under out_dir/<variant>, registered; the same data and seed give the same bytes and the same row.
+
+    sizes: other numbers than the paper's, passed to the variant (limits=…, size=…).
+    Raises ValidationError when the variant is unknown, there are too few videos (see allow_short), a file is missing or
+    changed, or the folder holds something else.
+    """
+    if variant not in VARIANTS:
+        raise ValidationError(f"unknown variant {variant!r}: choose from {', '.join(VARIANTS)}", code="unknown_variant")
+    rows = selectors.labelled_videos()
+    try:
+        choice = VARIANTS[variant](np.array([row.label for row in rows], dtype=str), seed=seed, allow_short=allow_short, **(sizes or {}))
+        chosen = [rows[i] for i in choice.positions]
+        about = Description(variant, TITLES[variant], seed, media, tuple(formats), tuple(choice.short), selectors.release_facts())
+        clips = _clips(chosen, choice)
+        folder, _ = export.write_release(Path(out_dir).resolve() / variant, clips, about, progress=progress)
+    except TooFew as error:
+        raise ValidationError(str(error), code="too_few") from error
+    except export.ReleaseError as error:
+        raise ValidationError(str(error), code="release") from error
+    return _register(folder, about, clips, [row.video_id for row in chosen], user)
+
+
+def release_verify(folder: Path | str) -> list[str]:
+    """What is wrong with a release folder, one line each. A registered release must also be the one that was registered."""
+    folder = Path(folder)
+    problems = export.verify(folder)
+    if not problems:
+        row = Release.objects.filter(path=str(folder.resolve())).first()
+        if row and row.sha256 != export.sha256_of(folder / "release.json"):
+            problems.append(f"release.json: is not the one that was registered as {row.name}")
+    return problems
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed from one release to another, by file name."""
+
+    added: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    relabelled: list[tuple[str, str, str]] = field(default_factory=list)
+    moved: list[tuple[str, str, str]] = field(default_factory=list)
+    changed_media: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(asdict(self).values())
+
+
+def releases_diff(first: Path | str, second: Path | str) -> Difference:
+    """How the second release differs from the first. Raises ValidationError when one is not a release folder."""
+    try:
+        for folder in (first, second):
+            export.read_manifest(Path(folder))
+        old, new = export.read_rows(Path(first)), export.read_rows(Path(second))
+    except export.ReleaseError as error:
+        raise ValidationError(str(error), code="release") from error
+    both = sorted(set(old) & set(new))
+    return Difference(
+        added=sorted(set(new) - set(old)),
+        removed=sorted(set(old) - set(new)),
+        relabelled=[(name, old[name]["label"], new[name]["label"]) for name in both if old[name]["label"] != new[name]["label"]],
+        moved=[(name, old[name]["split"], new[name]["split"]) for name in both if old[name]["split"] != new[name]["split"]],
+        changed_media=[name for name in both if old[name].get("sha256") != new[name].get("sha256")],
+    )
+
+
+def _clips(rows: Sequence[selectors.Labelled], choice: Choice) -> list[Clip]:
+    votes, posteriors, media_root = selectors.votes_by_sample(), selectors.posteriors(), Path(settings.MEDIA_ROOT)
+    clips = []
+    for row, is_test in zip(rows, choice.is_test.tolist(), strict=True):
+        cast = votes.get(row.sample_id, [])
+        clips.append(
+            Clip(
+                file_name=f"{row.number:08d}.mp4",
+                label=row.label,
+                split="test" if is_test else "train",
+                platform=row.platform,
+                duration_s=row.duration_s,
+                frames=row.frames,
+                width=row.width,
+                height=row.height,
+                fps=row.fps,
+                sha256=row.sha256,
+                size_bytes=row.size_bytes or 0,
+                decided_by=row.decided_rung,
+                votes=tuple(vote.emotion for vote in cast),
+                vote_rungs=tuple(vote.rung for vote in cast),
+                adjectives=tuple(vote.adjective for vote in cast),
+                confidences=tuple(vote.confidence for vote in cast),
+                posterior=posteriors.get(row.sample_id, ()),
+                term=row.term or "",
+                stage=row.stage or "",
+                source=media_root / row.file,
+            )
+        )
+    return clips
+
+
+@transaction.atomic
+def _register(folder: Path, about: Description, clips: Sequence[Clip], video_ids: Sequence[int], user: Any) -> Release:
+    sha256 = export.sha256_of(folder / "release.json")
+    known = Release.objects.select_for_update().filter(sha256=sha256).first()
+    if known:
+        if known.path != str(folder) and not known.folder.is_dir():
+            known.path = str(folder)
+            known.save(update_fields=["path"])
+        return known
+    release = Release.objects.create(
+        name=f"{about.variant}-{about.seed}-{sha256[:8]}",
+        variant=about.variant,
+        seed=about.seed,
+        path=str(folder),
+        sha256=sha256,
+        counts=export.counts_of(clips),
+        made_by=code_version(),
+        created_by=user,
+    )
+    items = [
+        ReleaseItem(release=release, video_id=pk, split=clip.split, emotion=clip.label) for pk, clip in zip(video_ids, clips, strict=True)
+    ]
+    ReleaseItem.objects.bulk_create(items, batch_size=5000)
+    return release
+
+
+def code_version() -> str:
+    """The commit the program runs from, empty outside a checkout; stored with the row, not in the folder, whose bytes depend on data alone."""
+    git = shutil.which("git")
+    if not git:
+        return ""
+    found = subprocess.run([git, "rev-parse", "HEAD"], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False)
+    return found.stdout.strip() if found.returncode == 0 else ""
