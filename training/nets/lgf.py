@@ -171,8 +171,8 @@ class SelectiveIntegration(nn.Module):
     def forward(self, video_BSLC: Tensor, audio_BSLC: Tensor) -> tuple[Tensor, Tensor]:
         weight_video = self.weigh_video(video_BSLC).sigmoid().flatten(0, 1)  # (B·S, L, 1), Eq. 10
         weight_audio = self.weigh_audio(audio_BSLC).sigmoid().flatten(0, 1)
-        settled_video = self._settle(weight_video, weight_audio).view(*video_BSLC.shape[:3], 1)
-        settled_audio = self._settle(weight_audio, weight_video).view(*audio_BSLC.shape[:3], 1)
+        settled_video = self._settle(weight_video, weight_audio).unflatten(0, video_BSLC.shape[:2])
+        settled_audio = self._settle(weight_audio, weight_video).unflatten(0, audio_BSLC.shape[:2])
         return (video_BSLC * settled_video).sum(2), (audio_BSLC * settled_audio).sum(2)  # Eq. 11
 
     def _settle(self, own: Tensor, other: Tensor) -> Tensor:
