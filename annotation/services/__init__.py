@@ -25,10 +25,13 @@ from annotation.services.turns import (
     samples_repair,
 )
 from annotation.services.votes import vote_cast, vote_undo
+from annotation.services.votes_file import votes_export
+from annotation.services.votes_import import Imported, votes_import
 
 __all__ = [
     "BadLines",
     "Conflict",
+    "Imported",
     "NotEligible",
     "Turn",
     "assignment_next",
@@ -61,4 +64,6 @@ __all__ = [
     "turns_reassign",
     "vote_cast",
     "vote_undo",
+    "votes_export",
+    "votes_import",
 ]

@@ -169,7 +169,8 @@ def _seat_event(sample: Sample, taker: Person | None) -> TimelineEvent:
 def seat_fill(sample: Sample, seat: int) -> Person | None:
     """Gives a member's seat to someone who never had a turn at this sample: own group first, then by rotation, least loaded first."""
     people = people_active().filter(role=Person.Role.ANNOTATOR, group__isnull=False)
-    people = people.exclude(assignments__sample=sample, assignments__round=LABEL)
+    had_a_turn = Assignment.objects.filter(sample=sample, round=LABEL)
+    people = people.exclude(pk__in=had_a_turn.exclude(rung=Rung.MEMBER, state=Assignment.State.WITHDRAWN).values("person"))
     load = loads(people)
     place = {group_id: number for number, group_id in enumerate(rotation(sample.group_id))}
     candidates = [person for person in people.select_related("group") if not set(person.opted_out) & set(sample.content_warning)]
@@ -200,7 +201,7 @@ def sample_repair(sample_id: int, *, now: datetime) -> bool:
     return bool(done)
 
 
-def samples_repair(*, now: datetime | None = None, limit: int = 500) -> int:
+def samples_repair(*, now: datetime | None = None, limit: int = 2000) -> int:
     """Repairs the open samples that nobody has on their list; returns how many changed."""
     now = now or timezone.now()
     waiting = Assignment.objects.filter(round=LABEL, state__in=LIVE).values("sample")

@@ -67,9 +67,7 @@ def say(sample: Sample, emotion: str, person: Person | None = None, *, now=None)
     """The next waiting person of the label round votes (or the named one)."""
     turns = Assignment.objects.filter(sample=sample, round="label", state__in=["open", "leased"]).order_by("seat")
     turn = turns.get(person=person) if person else turns.first()
-    return vote_cast(
-        assignment=turn, client_id=uuid.uuid4(), adjective=FIRST[emotion], confidence=0.7, now=now or timezone.now()
-    )
+    return vote_cast(assignment=turn, client_id=uuid.uuid4(), adjective=FIRST[emotion], confidence=0.7, now=now or timezone.now())
 
 
 def group_of(letter: str) -> Group:
