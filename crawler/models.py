@@ -37,6 +37,7 @@ class Stage(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=120, blank=True, help_text="machine, process and moment of who works on it")
 
     class Meta:
         permissions = [("run_stage", "Can start and stop a crawl stage"), ("view_collection", "Can see the collection page")]
@@ -93,6 +94,8 @@ class Video(models.Model):
     counts = models.JSONField(default=dict, help_text="likes, comments, shares, plays, saves")
     raw = models.JSONField(default=dict, help_text="the page's own record, personal fields removed")
     rule_version = models.CharField(max_length=60, blank=True)
+    media = models.JSONField(default=list, help_text="addresses of the clip, best first; they expire within hours")
+    page_sha256 = models.CharField(max_length=64, blank=True, help_text="of the page that was read, for provenance")
     # as measured
     file = models.CharField(max_length=120, blank=True, help_text="name in the media storage, addressed by sha256")
     sha256 = models.CharField(max_length=64, blank=True)
@@ -107,6 +110,7 @@ class Video(models.Model):
     number = models.PositiveIntegerField(null=True, blank=True, unique=True, help_text="given in order on acceptance (Sec. III-A)")
     # clock
     attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_by = models.CharField(max_length=120, blank=True, help_text="machine, process and moment of who works on it")
     discovered_at = models.DateTimeField(auto_now_add=True)
     touched_at = models.DateTimeField(auto_now=True)
     accepted_at = models.DateTimeField(null=True, blank=True)
@@ -165,3 +169,96 @@ class Decision(models.Model):
     action = models.CharField(max_length=10)  # keep, drop, undo
     reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Visit(models.Model):
+    """One list to look through in a stage: a trending board, a tag, a search, a user. Its state is the whole progress of the list."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        DONE = "done"
+        FAILED = "failed"  # `outcome` says how: blocked, captcha, login, gone, private, region, rule-failed, robots …
+
+    stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="visits")
+    platform = models.CharField(max_length=10, choices=Platform.choices)
+    kind = models.CharField(max_length=10)
+    subject = models.CharField(max_length=200, blank=True)
+    term = models.ForeignKey(Term, on_delete=models.SET_NULL, related_name="visits", null=True, blank=True)
+    place = models.PositiveIntegerField(default=0, help_text="order within the stage and platform")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    outcome = models.CharField(max_length=40, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+    rule_version = models.CharField(max_length=60, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    found = models.PositiveIntegerField(default=0)
+    new = models.PositiveIntegerField(default=0)
+    steps = models.PositiveIntegerField(default=0, help_text="scroll steps and clicks")
+    touched_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["stage", "platform", "kind", "subject"], name="one_visit_per_list")]
+
+    def __str__(self) -> str:
+        return f"{self.platform} {self.kind} {self.subject}".strip()
+
+
+class Host(models.Model):
+    """How a host is treated: when it may be asked next, today's budget, its robots.txt, and why it is left alone."""
+
+    name = models.CharField(max_length=253, unique=True)
+    next_at = models.DateTimeField(null=True, blank=True)
+    day = models.DateField(null=True, blank=True)
+    requests = models.PositiveIntegerField(default=0)
+    bytes = models.PositiveBigIntegerField(default=0)
+    robots = models.TextField(blank=True)
+    robots_at = models.DateTimeField(null=True, blank=True)
+    paused_until = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Fingerprint(models.Model):
+    """What a clip looks like, small enough to compare with every other: a decoded-frame hash and a bag of frame hashes."""
+
+    video = models.OneToOneField(Video, on_delete=models.CASCADE, related_name="fingerprint")
+    version = models.PositiveSmallIntegerField(default=1)
+    frames_sha256 = models.CharField(max_length=64, db_index=True)
+    hashes = models.BinaryField(help_text="256-bit frame hashes, 32 bytes each, in order of time")
+    times = models.JSONField(default=list, help_text="second of each hash")
+    entered = models.PositiveIntegerField(
+        null=True, blank=True, unique=True, help_text="place in the stock that new clips are compared with"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"fingerprint of {self.video_id}"
+
+
+class Counter(models.Model):
+    """The last number given out; whoever gives the next one holds this row's lock."""
+
+    name = models.CharField(max_length=20, unique=True)
+    last = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.last}"
+
+
+class Tombstone(models.Model):
+    """A post that must not come back: taken down, or its author opted out. Checked before download and before acceptance."""
+
+    platform = models.CharField(max_length=10, choices=Platform.choices)
+    platform_id = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, blank=True, db_index=True)
+    frames_sha256 = models.CharField(max_length=64, blank=True, db_index=True)
+    number = models.PositiveIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["platform", "platform_id"], name="one_tombstone_per_post")]
+
+    def __str__(self) -> str:
+        return f"{self.platform}/{self.platform_id}"

@@ -1,0 +1,282 @@
+"""Pages that draw themselves: headless Chromium through Selenium, scrolled step by step, everything seen on every step kept."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.conf import settings
+from selenium import webdriver
+from selenium.common.exceptions import TimeoutException, WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+
+from crawler.fetch.client import Client
+from crawler.fetch.errors import Refused, Unreachable
+from crawler.platforms import Failure, ListPage, Outcome, PostRef, TrendingWord
+from crawler.platforms.adapter import Adapter
+from crawler.platforms.rulebook import platform_facts, rules_for
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--mute-audio",
+    "--window-size=1100,900",
+    "--blink-settings=imagesEnabled=false",
+)
+POLL_S = 0.12
+PAGE_TIMEOUT_S = 30
+# Walls that end the visit at once; other failures may only mean that the list is not drawn yet.
+WALLS = {Outcome.CAPTCHA, Outcome.LOGIN, Outcome.GONE, Outcome.PRIVATE, Outcome.REGION}
+SCROLL = """
+const boxes = [document.scrollingElement, ...document.querySelectorAll('[data-e2e="scroll-list"], .scroll-container, [data-scroll]')];
+for (const box of boxes) if (box) box.scrollTop += Math.max(300, (box.clientHeight || innerHeight) * 0.8);
+const tallest = Math.max(...boxes.filter(Boolean).map((box) => box.scrollHeight));
+const lowest = boxes.filter(Boolean).every((box) => box.scrollTop + (box === document.scrollingElement ? innerHeight : box.clientHeight) >= box.scrollHeight - 4);
+return [tallest, lowest];
+"""
+
+
+@dataclass(frozen=True)
+class Budget:
+    items: int = 200
+    seconds: float = 90.0
+    steps: int = 120
+    quiet_s: float = 3.0  # so long without anything new, at the lower end, is the end of a list
+    first_s: float = 12.0  # to show anything at all
+
+
+@dataclass
+class Seen:
+    """What a list has shown so far, over all its steps."""
+
+    posts: dict[str, PostRef] = field(default_factory=dict)
+    words: dict[str, TrendingWord] = field(default_factory=dict)
+    steps: int = 0
+    ended: bool = False
+    failure: Failure | None = None  # a wall that stopped the list; what was seen before it is kept
+    rule_version: str = ""
+
+    def add(self, page: ListPage | Failure) -> int:
+        """How many things were new on this step."""
+        if isinstance(page, Failure):
+            self.failure = page
+            return 0
+        self.failure = None
+        before = len(self.posts) + len(self.words)
+        for post in page.posts:
+            self.posts.setdefault(post.platform_id, post)
+        for word in page.words:
+            self.words.setdefault(word.text, word)
+        self.ended = page.ended
+        self.rule_version = page.rule_version or self.rule_version
+        return len(self.posts) + len(self.words) - before
+
+
+class Browser:
+    """One Chromium for one client. Use as a context manager: it is quit, and its profile removed, whatever happens."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.adapter: Adapter = client.adapter
+        self.profile: Path | None = None
+        self.driver: WebDriver | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.quit()
+
+    def quit(self) -> None:
+        driver, profile, self.driver, self.profile = self.driver, self.profile, None, None
+        try:
+            if driver is not None:
+                driver.quit()
+        except (WebDriverException, OSError):
+            process = getattr(getattr(driver, "service", None), "process", None)
+            if process is not None:
+                process.kill()
+        finally:
+            if profile is not None:
+                shutil.rmtree(profile, ignore_errors=True)
+
+    def start(self) -> WebDriver:
+        if self.driver is None:
+            self.profile = Path(tempfile.mkdtemp(prefix="emotions-chromium-"))
+            try:
+                self.driver = start_driver(options_for(self.client, self.profile))
+            except (WebDriverException, OSError) as error:
+                self.quit()
+                raise Unreachable(f"Chromium does not start: {str(error)[:300]}", cause="browser") from error
+            self.driver.set_page_load_timeout(PAGE_TIMEOUT_S)
+        return self.driver
+
+    def collect(self, url: str, kind: str, budget: Budget) -> Seen:
+        """All that a list shows within the budget; a wall is in `failure`. Raises Unreachable when the browser fails."""
+        seen = Seen()
+        host = self.client.permit(url)
+        self.client.take_slot(host)
+        deadline = time.monotonic() + budget.seconds
+        try:
+            driver = self.start()
+            driver.get(url)
+            if not self._wait_for_first(driver, url, kind, seen, min(deadline, time.monotonic() + budget.first_s)):
+                return seen
+            self._scroll(driver, url, kind, seen, budget, deadline)
+        except TimeoutException as error:
+            raise Unreachable(f"{host} did not finish loading in {PAGE_TIMEOUT_S} s", cause="slow") from error
+        except WebDriverException as error:
+            self.quit()
+            raise Unreachable(f"the browser failed at {url}: {str(error.msg)[:200]}", cause="browser") from error
+        return seen
+
+    def _look(self, driver: WebDriver, url: str, kind: str, seen: Seen) -> int:
+        """Reads the page as it is drawn now."""
+        here = driver.current_url
+        if urlsplit(here).path.rstrip("/").endswith("/login"):
+            return seen.add(Failure(Outcome.LOGIN, f"sent to {here}"))
+        text = driver.page_source
+        return seen.add(self.adapter.list_page(text + self._variables(driver, kind), here, kind))
+
+    def _variables(self, driver: WebDriver, kind: str) -> str:
+        """Page records whose script has removed itself, written back as text: the variable outlives its script."""
+        names = {place["var_name"] for rule in rules_for(self.adapter.name, kind) for place in rule.data["locate"] if "var_name" in place}
+        text = ""
+        for name in sorted(names):
+            value = driver.execute_script(f"try {{ return JSON.stringify({name}) }} catch (error) {{ return null }}")
+            text += f"\n{name} = {value};" if value else ""
+        return text
+
+    def _wait_for_first(self, driver: WebDriver, url: str, kind: str, seen: Seen, deadline: float) -> bool:
+        """Whether the list shows anything before the deadline; stops early at a wall."""
+        while not self._look(driver, url, kind, seen):
+            if seen.ended or (seen.failure and seen.failure.outcome in WALLS):
+                return bool(seen.ended)
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def _scroll(self, driver: WebDriver, url: str, kind: str, seen: Seen, budget: Budget, deadline: float) -> None:
+        """Steps down the list until it ends, a wall rises, or a budget is spent."""
+        cards = self.adapter.clickable(kind)
+        clicked = 0
+        last_news, height = time.monotonic(), 0
+        while not self._enough(seen, budget, deadline):
+            if cards:
+                clicked = self._open_cards(driver, cards, clicked, seen, budget, deadline)
+            tallest, lowest = driver.execute_script(SCROLL)
+            seen.steps += 1
+            time.sleep(POLL_S)
+            news = self._look(driver, url, kind, seen)
+            if seen.failure and seen.failure.outcome in WALLS:
+                return
+            more_cards = bool(cards) and len(driver.find_elements(By.XPATH, cards["card"])) > clicked
+            if news or tallest > height or not lowest or more_cards:
+                last_news, height = time.monotonic(), max(height, tallest)
+            elif seen.ended or time.monotonic() - last_news > budget.quiet_s:
+                return
+
+    @staticmethod
+    def _enough(seen: Seen, budget: Budget, deadline: float) -> bool:
+        return len(seen.posts) >= budget.items or seen.steps >= budget.steps or time.monotonic() > deadline
+
+    def _open_cards(self, driver: WebDriver, cards: dict[str, str], clicked: int, seen: Seen, budget: Budget, deadline: float) -> int:
+        """Opens each card not opened yet and takes the post's id from the address bar. Returns how many were opened in all."""
+        while not self._enough(seen, budget, deadline):
+            found = driver.find_elements(By.XPATH, cards["card"])
+            if clicked >= len(found):
+                break
+            before = driver.current_url
+            driver.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click();", found[clicked])
+            post = self._address_bar(driver, before)
+            if post:
+                seen.posts.setdefault(post, self.adapter.ref(post, found[clicked].text if found[clicked].is_displayed() else ""))
+                self._close_card(driver, cards["close"], before)
+            clicked += 1
+            seen.steps += 1
+        return clicked
+
+    def _address_bar(self, driver: WebDriver, before: str) -> str:
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
+            if driver.current_url != before:
+                return self.adapter.post_id(driver.current_url)
+            time.sleep(0.02)
+        return ""
+
+    @staticmethod
+    def _close_card(driver: WebDriver, close: str, before: str) -> None:
+        buttons = driver.find_elements(By.XPATH, close)
+        if buttons:
+            driver.execute_script("arguments[0].click();", buttons[0])
+        deadline = time.monotonic() + 0.5
+        while driver.current_url != before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if driver.current_url != before:
+            driver.back()
+
+
+def options_for(client: Client, profile: Path) -> webdriver.ChromeOptions:
+    """Chromium that reaches the platform's hosts (or the replica in their place) and nothing else."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = settings.CHROMIUM_BINARY
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={profile}")
+    options.add_argument(f"--user-agent={client.session.headers['User-Agent']}")
+    options.add_argument("--lang=zh-CN")
+    options.add_argument(f"--host-resolver-rules={resolver_rules()}")
+    if settings.CRAWL_REPLICA_CA:
+        options.add_argument(f"--ignore-certificate-errors-spki-list={','.join(key_pins(Path(settings.CRAWL_REPLICA_CA)))}")
+    if client.manner.proxy and not settings.CRAWL_REPLICA:
+        options.add_argument(f"--proxy-server={client.manner.proxy}")
+    options.page_load_strategy = "eager"
+    return options
+
+
+def resolver_rules() -> str:
+    """Chromium's twin of the guard: names of no platform, and bare addresses, resolve to nothing."""
+    suffixes = sorted({suffix for name in ("douyin", "kuaishou", "tiktok") for suffix in platform_facts(name)["hosts"]})
+    names = [pattern for suffix in suffixes for pattern in (suffix, f"*.{suffix}")]
+    if settings.CRAWL_REPLICA:
+        rules = [f"MAP {name} {settings.CRAWL_REPLICA}" for name in names]
+        return ", ".join([*rules, f"MAP * ~NOTFOUND , EXCLUDE {settings.CRAWL_REPLICA.rpartition(':')[0]}"])
+    return ", ".join(["MAP * ~NOTFOUND", *[f"EXCLUDE {name}" for name in names]])
+
+
+def key_pins(ca: Path) -> list[str]:
+    """SHA-256 of the public key of each certificate in a PEM file, as Chromium wants them."""
+    certificates = x509.load_pem_x509_certificates(ca.read_bytes())
+    keys = [certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for certificate in certificates]
+    return [base64.b64encode(hashlib.sha256(key).digest()).decode() for key in keys]
+
+
+def start_driver(options: webdriver.ChromeOptions) -> WebDriver:
+    if settings.SELENIUM_GRID_URL:
+        return webdriver.Remote(command_executor=settings.SELENIUM_GRID_URL, options=options)
+    if not Path(settings.CHROMIUM_BINARY).exists() or not Path(settings.CHROMEDRIVER_BINARY).exists():
+        raise Refused(
+            f"no Chromium at {settings.CHROMIUM_BINARY} or no driver at {settings.CHROMEDRIVER_BINARY}: "
+            "install chromium and chromium-driver, or set CHROMIUM_BINARY and CHROMEDRIVER_BINARY",
+            cause="browser",
+        )
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(settings.CHROMEDRIVER_BINARY))

@@ -1,0 +1,54 @@
+"""manage.py crawl STAGE: one crawl stage, from where it stopped; JSON of what came of it on request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from crawler import services
+from crawler.models import Platform
+
+
+class Command(BaseCommand):
+    help = "Crawl one stage: trending boards, then tags and searches, then posts. Run again, it continues."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("stage")
+        parser.add_argument("--platform", action="append", choices=Platform.values, help="only this platform (may be repeated)")
+        parser.add_argument("--limit", type=int, default=1000, help="videos to discover at most, per platform")
+        parser.add_argument("--site", metavar="HOST:PORT", help="a replica in the platforms' place (needs CRAWL_REPLICA_CA)")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--terms", type=int, help="words to ask for, per platform")
+        parser.add_argument("--workers", type=int, default=2, help="threads that download and check beside the browser")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["site"]:
+            settings.CRAWL_REPLICA = options["site"].removeprefix("https://").rstrip("/")
+        chosen = {"terms_per_platform": options["terms"]} if options["terms"] is not None else {}
+        try:
+            stage = services.stage_create(
+                name=options["stage"], platforms=options["platform"] or (), seed=options["seed"], video_budget=options["limit"], **chosen
+            )
+            with tqdm(unit="", disable=options["json"] or not self.stderr.isatty()) as bar:
+                counts = services.stage_crawl(stage.pk, progress=lambda *step: show(bar, *step), workers=options["workers"])
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
+        self.stdout.write(json.dumps(counts, ensure_ascii=False) if options["json"] else table(counts))
+        if not counts["found"]:
+            raise CommandError(f"stage {options['stage']} found nothing; the lists' outcomes are above")
+
+
+def show(bar: tqdm, what: str, done: int, total: int) -> None:
+    bar.set_description(what[:40])
+    bar.total, bar.n = total, done
+    bar.refresh()
+
+
+def table(counts: dict[str, int]) -> str:
+    return "\n".join(f"{count:>7}  {name}" for name, count in counts.items())

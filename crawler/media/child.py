@@ -1,0 +1,267 @@
+"""Runs alone, in its own process with limits on time, memory and output: everything that opens a file from the Internet.
+
+`python child.py examine FILE [FEATURES]` prints one JSON object: what the file is, whether it decodes from end to end (FFmpeg at
+its strictest, and PyAV counting), what it looks like. FEATURES is where local features of a few frames are stored.
+Imports neither Django nor anything of this project, so that it starts fast and holds no secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+from typing import Any
+
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"  # no playlists: they would make FFmpeg read other files
+MAX_PIXELS = 4096 * 4096
+MAX_FRAMES = 165 * 130  # the longest clip at the highest frame rate
+HASH_FPS = 4
+HASH_SIDE = 192  # longer side of the picture that is hashed
+FEATURE_FRAMES = 6
+FEATURE_SIDE = 320
+FEATURES_PER_FRAME = 220
+WINDOW_S = 0.5
+SILENCE = 1e-3  # peak amplitude
+
+
+def limit(memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
+    for kind, value in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_FSIZE, file_bytes),
+        (resource.RLIMIT_NOFILE, 128),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (value, value))
+
+
+def start_strict(path: str) -> subprocess.Popen[bytes]:
+    """FFmpeg decoding all sound and picture, giving up at the first doubt. It inherits our limits."""
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-err_detect", "explode", "-threads", "1"]
+    command += ["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS, "-i", f"file:{path}"]
+    command += ["-map", "0:v?", "-map", "0:a?", "-f", "null", "-"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def strict_problem(process: subprocess.Popen[bytes]) -> str:
+    """What FFmpeg complained about, "" when nothing."""
+    complaint = process.communicate()[1][-2000:].decode("utf-8", "replace").strip()
+    if process.returncode or complaint:
+        return complaint.splitlines()[-1][:300] if complaint else f"ffmpeg ended with {process.returncode}"
+    return ""
+
+
+def examine(path: str, features: str) -> dict[str, Any]:
+    strict = start_strict(path)
+    try:
+        import av
+
+        av.logging.set_level(av.logging.PANIC)
+        report = look(av, path, features)
+    except Exception as error:  # any way in which a file defeats the decoder is a finding about the file
+        report = {"problem": f"{type(error).__name__}: {str(error)[:200]}"}
+    report["strict_problem"] = strict_problem(strict)
+    return report
+
+
+def look(av: Any, path: str, features: str) -> dict[str, Any]:
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+        if not container.streams.video:
+            return {"problem": "no picture"}
+        video = container.streams.video[0]
+        if video.width * video.height > MAX_PIXELS:
+            return {"problem": f"{video.width} × {video.height} pixels are too many"}
+        video.thread_type = "AUTO"
+        report: dict[str, Any] = {
+            "format": container.format.name,
+            "codec": video.codec_context.name,
+            "pixel_format": video.codec_context.pix_fmt or "",
+            "rotation": 0,
+            "declared_s": float(container.duration or 0) / 1e6,
+            "declared_frames": video.frames,
+            "has_audio": bool(container.streams.audio),
+            "audio_codec": container.streams.audio[0].codec_context.name if container.streams.audio else "",
+        }
+        eye, ear = Eye(), Ear()
+        streams = [video, *container.streams.audio[:1]]
+        for frame in container.decode(*streams):
+            if isinstance(frame, av.VideoFrame):
+                eye.see(frame)
+            else:
+                ear.hear(frame)
+    return report | eye.report(features) | ear.report()
+
+
+class Eye:
+    """Takes every picture, keeps a few: counts, times, small grey pictures for hashes, larger ones for features."""
+
+    def __init__(self) -> None:
+        self.count, self.last_s, self.first_s = 0, 0.0, None
+        self.digest = hashlib.sha256()
+        self.grey: list[Any] = []
+        self.times: list[float] = []
+        self.large: list[Any] = []
+        self.size = (0, 0)
+        self.step_s = 0.0
+
+    def see(self, frame: Any) -> None:
+        time_s = frame.time if frame.time is not None else self.last_s + self.step_s
+        if self.first_s is None:
+            self.first_s, self.size = time_s, (frame.width, frame.height)
+        if self.count:
+            self.step_s = max(time_s - self.last_s, 0.0)
+        self.count += 1
+        if self.count > MAX_FRAMES:
+            raise ValueError("more pictures than any clip of ours has")
+        self.last_s = max(self.last_s, time_s)
+        place_s = time_s - self.first_s
+        if place_s + 1e-6 >= len(self.times) / HASH_FPS:
+            self.keep(frame, place_s)
+
+    def keep(self, frame: Any, place_s: float) -> None:
+        scale = min(1.0, FEATURE_SIDE / max(frame.width, frame.height))
+        size = max(16, round(frame.width * scale)), max(16, round(frame.height * scale))
+        picture = frame.reformat(*size, format="gray", interpolation="AREA").to_ndarray()
+        self.digest.update(picture.tobytes())
+        self.grey.append(picture)
+        self.times.append(round(place_s, 3))
+
+    def report(self, features: str) -> dict[str, Any]:
+        import numpy as np
+
+        if not self.count:
+            return {"problem": "no picture decodes"}
+        pictures = np.stack(self.grey)
+        reached_s = self.last_s - (self.first_s or 0.0) + self.step_s
+        levels = pictures.reshape(len(pictures), -1)
+        change = np.abs(np.diff(pictures.astype(np.int16), axis=0)).mean(axis=(1, 2)) if len(pictures) > 1 else np.zeros(1)
+        box = content_box(pictures)
+        hashes, quality = frame_hashes(pictures[:, box[0] : box[1], box[2] : box[3]])
+        if features:
+            store_features(pictures, self.times, features)
+        return {
+            "width": self.size[0],
+            "height": self.size[1],
+            "frames": self.count,
+            "reached_s": reached_s,
+            "fps": self.count / reached_s if reached_s > 0 else 0.0,
+            "frames_sha256": self.digest.hexdigest(),
+            "hashes": hashes.tobytes().hex(),
+            "quality": quality.tolist(),
+            "times": self.times,
+            "black_ratio": float(np.mean((levels.mean(axis=1) < 20) & (levels.std(axis=1) < 8))),
+            "frozen_ratio": float(np.mean(change < 0.35)),
+            "changes": [round(float(value), 2) for value in change],
+            "brightness": [round(float(value), 1) for value in levels.mean(axis=1)],
+        }
+
+
+class Ear:
+    """Takes all sound, keeps its loudness per half second."""
+
+    def __init__(self) -> None:
+        self.samples, self.peak, self.rate = 0, 0.0, 0
+        self.energy: dict[int, list[float]] = {}
+
+    def hear(self, frame: Any) -> None:
+        import numpy as np
+
+        sound = frame.to_ndarray()
+        if sound.dtype.kind in "iu":
+            sound = sound.astype(np.float32) / np.iinfo(sound.dtype).max
+        self.rate = frame.sample_rate
+        self.peak = max(self.peak, float(np.abs(sound).max(initial=0.0)))
+        window = self.energy.setdefault(int(self.samples / max(frame.sample_rate, 1) / WINDOW_S), [0.0, 0])
+        window[0] += float(np.square(sound, dtype=np.float64).sum())
+        window[1] += sound.size
+        self.samples += frame.samples
+
+    def report(self) -> dict[str, Any]:
+        loudness = [round((total / max(count, 1)) ** 0.5, 4) for _, (total, count) in sorted(self.energy.items())]
+        return {
+            "audio_s": self.samples / self.rate if self.rate else 0.0,
+            "audio_peak": self.peak,
+            "silent": self.peak < SILENCE,
+            "loudness": loudness,
+        }
+
+
+# --- frame hashes -----------------------------------------------------------------------------------------------
+
+
+def content_box(pictures: Any) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of what is inside a border of one colour that stays through the clip."""
+    import numpy as np
+
+    sample = pictures[:: max(1, len(pictures) // 12)].astype(np.float32)
+    rows = np.median(sample.std(axis=2), axis=0) > 4
+    columns = np.median(sample.std(axis=1), axis=0) > 4
+    top, bottom = span(rows, np)
+    left, right = span(columns, np)
+    return top, bottom, left, right
+
+
+def span(alive: Any, np: Any) -> tuple[int, int]:
+    """First and last+1 living line; everything when less than a third would be left (a plain picture, not a border)."""
+    living = np.flatnonzero(alive)
+    if len(living) == 0 or living[-1] + 1 - living[0] < len(alive) / 3:
+        return 0, len(alive)
+    return int(living[0]), int(living[-1]) + 1
+
+
+def frame_hashes(pictures: Any) -> tuple[Any, Any]:
+    """(N, 32) uint8 hashes and (N,) qualities in the manner of PDQ: 64 × 64 means, 16 × 16 cosine terms, above or below the median."""
+    import numpy as np
+
+    small = shrink(pictures.astype(np.float32), 64, np)
+    places = np.arange(64)
+    cosines = np.cos(np.pi / 64 * (places[None, :] + 0.5) * np.arange(1, 17)[:, None]).astype(np.float32) * np.sqrt(2 / 64)
+    terms = np.einsum("ai,nij,bj->nab", cosines, small, cosines, optimize=True)
+    bits = terms > np.median(terms, axis=(1, 2), keepdims=True)
+    gradient = np.abs(np.diff(small, axis=1)).mean(axis=(1, 2)) + np.abs(np.diff(small, axis=2)).mean(axis=(1, 2))
+    return np.packbits(bits.reshape(len(bits), 256), axis=1), np.minimum(100, np.round(gradient * 10)).astype(int)
+
+
+def shrink(pictures: Any, side: int, np: Any) -> Any:
+    """Means over equal areas, (N, side, side)."""
+    return means(pictures.shape[1], side, np) @ pictures @ means(pictures.shape[2], side, np).T
+
+
+def means(length: int, side: int, np: Any) -> Any:
+    """(side, length) matrix whose rows average equal stretches, parts of a pixel counted in part."""
+    edges = np.linspace(0, length, side + 1)
+    low, high = edges[:-1, None], edges[1:, None]
+    cover = np.clip(np.minimum(high, np.arange(1, length + 1)) - np.maximum(low, np.arange(length)), 0, None)
+    return (cover / cover.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def store_features(pictures: Any, times: list[float], path: str) -> None:
+    """SIFT points of a few frames spread over the clip, as one .npz file."""
+    import cv2
+    import numpy as np
+
+    cv2.setNumThreads(1)
+    finder = cv2.SIFT_create(nfeatures=FEATURES_PER_FRAME)
+    places = np.unique(np.linspace(0, len(pictures) - 1, min(FEATURE_FRAMES + 2, len(pictures) + 2)).round().astype(int)[1:-1])
+    points, descriptors, frames = [], [], []
+    for place in places if len(places) else [0]:
+        found, described = finder.detectAndCompute(pictures[place], None)
+        if described is not None:
+            points.append(np.array([point.pt for point in found], np.float32))
+            descriptors.append(described.astype(np.uint8))
+            frames.append(np.full(len(found), times[place], np.float32))
+    empty = [np.zeros((0, 2), np.float32)], [np.zeros((0, 128), np.uint8)], [np.zeros(0, np.float32)]
+    columns = [np.concatenate(parts or blank) for parts, blank in zip((points, descriptors, frames), empty, strict=True)]
+    with open(path, "wb") as file:
+        np.savez(file, points=columns[0], descriptors=columns[1], times=columns[2])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    limit(int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
+    json.dump(examine(sys.argv[1], sys.argv[2]), sys.stdout)

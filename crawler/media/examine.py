@@ -1,0 +1,141 @@
+"""What a file is: asked of a child process (child.py) that may fail, hang or burst without harm to the worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CHILD = Path(__file__).with_name("child.py")
+MEMORY_BYTES = 3 * 2**30  # address space: libraries alone reserve most of a gigabyte
+CPU_S = 120
+WALL_S = 150.0
+REPORT_BYTES = 4 * 2**20
+FEATURE_BYTES = 4 * 2**20
+TRANSCODED_BYTES = 400 * 2**20
+PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}
+
+
+class HostileMedia(Exception):
+    """The file made the decoder run out of time, memory or output, or killed it; the message says which."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The child's report, typed; hashes is (N, 32) uint8 with quality (N,) and times (N,) beside it."""
+
+    problem: str = ""
+    strict_problem: str = ""
+    format: str = ""
+    codec: str = ""
+    pixel_format: str = ""
+    audio_codec: str = ""
+    rotation: int = 0
+    declared_s: float = 0.0
+    declared_frames: int = 0
+    has_audio: bool = False
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    reached_s: float = 0.0
+    fps: float = 0.0
+    frames_sha256: str = ""
+    hashes: Any = None
+    quality: Any = ()
+    times: Any = ()
+    black_ratio: float = 0.0
+    frozen_ratio: float = 0.0
+    changes: Any = ()
+    brightness: Any = ()
+    audio_s: float = 0.0
+    audio_peak: float = 0.0
+    silent: bool = False
+    loudness: Any = ()
+
+
+def examine(path: Path, features: Path | None = None) -> Examination:
+    """Everything measured about the file, decoded once. Raises HostileMedia when it breaks a limit, FileNotFoundError without a file."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    with tempfile.TemporaryDirectory(prefix="emotions-media-") as folder:
+        rough = Path(folder) / "features.npz" if features else None
+        command = [sys.executable, "-I", str(CHILD), str(path.resolve()), str(rough or "")]
+        output = run_limited([*command, str(MEMORY_BYTES), str(CPU_S), str(FEATURE_BYTES)])
+        try:
+            report = json.loads(output)
+        except ValueError as error:
+            raise HostileMedia(f"the examination ended without a report ({len(output)} bytes)") from error
+        if features and rough and rough.is_file():
+            features.parent.mkdir(parents=True, exist_ok=True)
+            partial = features.with_suffix(f".{os.getpid()}.tmp")
+            partial.write_bytes(rough.read_bytes())
+            partial.replace(features)
+    known = {field.name for field in fields(Examination)}
+    report["hashes"] = np.frombuffer(bytes.fromhex(report.get("hashes", "")), np.uint8).reshape(-1, 32)
+    return Examination(**{name: value for name, value in report.items() if name in known})
+
+
+def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
+    """The command's standard output. Its whole process group is killed when it is late or says too much. Raises HostileMedia."""
+    environment = {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment, start_new_session=True
+        )
+        try:
+            output = process.communicate(timeout=wall_s)[0]
+        except subprocess.TimeoutExpired as error:
+            raise HostileMedia(f"not finished after {wall_s:.0f} s") from error
+        finally:
+            _end_group(process)
+        if process.returncode:
+            errors.seek(0)
+            last = errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise HostileMedia(f"the decoder ended with {process.returncode}: {' '.join(last)[:200]}")
+    if len(output) > REPORT_BYTES:
+        raise HostileMedia(f"the decoder printed {len(output)} bytes")
+    return output
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills what is left of the child and of its own children (FFmpeg)."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def browser_plays(seen: Examination) -> bool:
+    """Whether every current browser plays the file as it is: H.264 4:2:0 with AAC, MP3 or no sound, in an MP4."""
+    sound = not seen.has_audio or seen.audio_codec in ("aac", "mp3")
+    return "mp4" in seen.format and seen.codec == "h264" and seen.pixel_format in PLAYABLE_PIXELS and sound
+
+
+def transcode(source: Path, target: Path) -> None:
+    """Writes the clip as H.264/AAC with its index in front. Raises HostileMedia when that breaks a limit."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.stem}.{os.getpid()}.part.mp4")
+    limits = ["prlimit", f"--cpu={CPU_S * 4}", f"--fsize={TRANSCODED_BYTES}", f"--as={MEMORY_BYTES}", "--core=0", "--"]
+    command = ["ffmpeg", "-nostdin", "-y", "-v", "error", "-threads", "2", "-protocol_whitelist", "file,pipe"]
+    command += ["-i", f"file:{source.resolve()}", "-map", "0:v:0", "-map", "0:a:0?", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20"]
+    command += ["-pix_fmt", "yuv420p", "-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-c:a", "aac", "-movflags", "+faststart"]
+    command += ["-map_metadata", "-1", f"file:{partial.resolve()}"]
+    try:
+        run_limited([*limits, *command], wall_s=WALL_S * 4)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""When two clips are the same: frame hashes and their eight orientations, how matches must line up, and what is then decided.
+
+Thresholds were set on other clips than those they are measured on (benchmarks/bench_duplicates.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+BITS = 256
+QUALITY = 12  # frames plainer than this resemble too many others to say anything
+NEAR = 60  # bits; a frame at this distance or closer counts as the same picture
+LOOSE = 104  # bits; a clip without a frame this close is not worth a closer look
+SHARE_SAME = 0.3  # of the query's frames
+INLIERS_SAME = 43  # SIFT points that one geometric transformation explains: no false pair in 222,876 unrelated ones
+INLIERS_DOUBT = 23
+FRAMES_SAME = 2  # matches that must follow one another in both clips
+CLOSER_LOOKS = 20
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How one stored clip resembles the new one."""
+
+    other: int
+    same_bytes: bool = False
+    same_frames: bool = False
+    share: float = 0.0  # of the new clip's frames that have a near frame there
+    nearest: int = BITS
+    in_order: int = 0  # near frames that follow one another in both
+    inliers: int = 0  # of the best pair of frames
+    scenes: int = 0  # pairs of frames that one transformation each explains
+
+
+@dataclass(frozen=True)
+class Same:
+    other: int
+    how: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    other: int
+    how: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def decide(likenesses: list[Likeness]) -> Same | Doubt | None:
+    """Same, Doubt (a person compares them side by side) or None, from the strongest evidence. Sound never decides."""
+    judged = [(rank, likeness, how) for likeness in likenesses for rank, how in [judge(likeness)] if rank]
+    if not judged:
+        return None
+    rank, best, how = max(judged, key=lambda item: (item[0], item[1].inliers, item[1].share, -item[1].other))
+    evidence = {
+        "share": round(best.share, 3),
+        "nearest": best.nearest,
+        "in_order": best.in_order,
+        "inliers": best.inliers,
+        "scenes": best.scenes,
+    }
+    return (Doubt if rank == 1 else Same)(best.other, how, evidence)
+
+
+def judge(likeness: Likeness) -> tuple[int, str]:
+    """(4 same file … 2 same by looks, 1 doubtful, 0 different; how it was seen)."""
+    if likeness.same_bytes:
+        return 4, "same file"
+    if likeness.same_frames:
+        return 3, "same pictures in another file"
+    if likeness.share >= SHARE_SAME and likeness.in_order >= FRAMES_SAME:
+        return 2, "frame hashes"
+    if likeness.inliers >= INLIERS_SAME and likeness.scenes >= FRAMES_SAME:
+        return 2, "local features"
+    if likeness.inliers >= INLIERS_DOUBT or (likeness.nearest <= NEAR and likeness.in_order >= FRAMES_SAME):
+        return 1, "alike in part"
+    return 0, ""
+
+
+def orientations(hashes: np.ndarray) -> np.ndarray:
+    """(8, N, 32): the hashes of all flips and quarter turns, from the bits alone.
+
+    Mirroring a picture turns the sign of every second cosine term, so it turns those bits (the median is close to zero);
+    transposing it transposes the 16 × 16 terms.
+    """
+    bits = np.unpackbits(hashes, axis=1).reshape(-1, 16, 16).astype(bool)
+    # Terms are numbered from 1, so positions 0, 2, 4 … hold the odd ones, which a mirror turns.
+    odd = np.arange(16) % 2 == 0
+    variants = []
+    for turned in (bits, bits.transpose(0, 2, 1)):
+        for rows in (False, True):
+            for columns in (False, True):
+                mask = (odd[:, None] & rows) ^ (odd[None, :] & columns)
+                variants.append(np.packbits((turned ^ mask).reshape(-1, BITS), axis=1))
+    return np.stack(variants)
+
+
+def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Hamming distances (N, M) between hashes (N, 32) and (M, 32)."""
+    return np.bitwise_count(left.view(np.uint64)[:, None, :] ^ right.view(np.uint64)[None, :, :]).sum(axis=2, dtype=np.int32)
+
+
+def compare(query: np.ndarray, query_times: np.ndarray, stored: np.ndarray, stored_times: np.ndarray) -> tuple[float, int, int]:
+    """(share of near frames, nearest distance, near frames in order) of a query against one stored clip, its best orientation."""
+    if not len(query) or not len(stored):
+        return 0.0, BITS, 0
+    best = (0.0, BITS, 0)
+    for variant in orientations(query):
+        table = distances(variant, stored)
+        near = table.min(axis=1)
+        share, nearest = float(np.mean(near <= NEAR)), int(near.min())
+        places = table.argmin(axis=1)[near <= NEAR]
+        best = max(best, (share, nearest, rising(stored_times[places])), key=lambda found: (found[0], -found[1]))
+    return best
+
+
+def rising(times: np.ndarray) -> int:
+    """Length of the longest strictly rising run of moments that need not be neighbours."""
+    tails: list[float] = []
+    for time in times:
+        place = int(np.searchsorted(tails, time))
+        tails[place : place + 1] = [float(time)]
+    return len(tails)
+
+
+def better(first: tuple[int, float], second: tuple[int, float]) -> bool:
+    """Whether the first copy, as (pixels, bits per second), is the one to keep: clearly larger, or as large and less squeezed."""
+    if first[0] != second[0]:
+        return first[0] > second[0] * 1.1
+    return first[1] > second[1] * 1.25

@@ -1,0 +1,120 @@
+"""What can be asked of stages and videos; nothing is written here."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from typing import Any
+
+from django.core import signing
+from django.db.models import Count, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from crawler.models import Platform, Stage, Term, Video, Visit
+
+SALT = "crawler.clip"
+State = Video.State
+ON_THE_WAY = {State.DISCOVERED, State.META, State.MEDIA, State.VERIFIED, State.DEDUPLICATED, State.SCREENED}
+
+
+def videos_ready() -> QuerySet[Video]:
+    """Accepted videos in the order of their numbers."""
+    return Video.objects.filter(state=State.ACCEPTED).order_by("number")
+
+
+def video_named(name: str) -> Video | None:
+    """The video of a number, a public name (00000001.mp4) or platform/id; None when there is none."""
+    if "/" in name:
+        platform, _, platform_id = name.partition("/")
+        return Video.objects.filter(platform=platform, platform_id=platform_id).first()
+    match = re.fullmatch(r"0*(\d{1,9})(\.mp4)?", name)
+    return Video.objects.filter(number=int(match[1])).first() if match else None
+
+
+def funnel() -> dict[str, Any]:
+    """Counts from found to accepted: {"total": row, "platforms": {name: row}, "stages": {name: {platform: row}}}.
+
+    A row has found, fetched, waiting, review, accepted, and dropped and failed by cause.
+    """
+    rows = Video.objects.order_by().values_list("stage__name", "platform", "state", "reason", "sha256")
+    total, platforms = _row(), {name: _row() for name in Platform.values}
+    stages: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: {name: _row() for name in Platform.values})
+    for stage, platform, state, reason, sha256 in rows.iterator(chunk_size=5000):
+        for row in (total, platforms[platform], stages[stage or ""][platform]):
+            _count(row, state, reason, bool(sha256))
+    return {"total": total, "platforms": platforms, "stages": dict(stages)}
+
+
+def _row() -> dict[str, Any]:
+    return {"found": 0, "fetched": 0, "waiting": 0, "review": 0, "accepted": 0, "dropped": Counter(), "failed": Counter()}
+
+
+def _count(row: dict[str, Any], state: str, reason: str, fetched: bool) -> None:
+    row["found"] += 1
+    row["fetched"] += fetched
+    if state in ON_THE_WAY:
+        row["waiting"] += 1
+    elif state in (State.DROPPED, State.FAILED):
+        row[state][reason.split(":")[0] or "unknown"] += 1
+    else:
+        row[state] += 1
+
+
+# --- clips ------------------------------------------------------------------------------------------------------
+
+
+def clip_url(video: Video, *, user: Any, ttl_s: int = 3600) -> str:
+    """An address of the clip that works for this user until it expires, and for nobody else."""
+    expires = int(timezone.now().timestamp()) + ttl_s
+    return reverse("crawler:clip", args=[signing.dumps([video.pk, user.pk, expires], salt=SALT)])
+
+
+def clip_of(token: str, *, user: Any) -> Video | None:
+    """The video that a clip address stands for; None when it is forged, expired, another person's, or the video has no file."""
+    try:
+        video_id, user_id, expires = signing.loads(token, salt=SALT)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    if user_id != user.pk or expires < timezone.now().timestamp():
+        return None
+    return Video.objects.filter(pk=video_id).exclude(file="").first()
+
+
+# --- pages ------------------------------------------------------------------------------------------------------
+
+
+def stages_all() -> QuerySet[Stage]:
+    return Stage.objects.annotate(num_videos=Count("videos", distinct=True), num_visits=Count("visits", distinct=True)).order_by("-pk")
+
+
+def terms_heaviest(limit: int = 60) -> QuerySet[Term]:
+    return Term.objects.order_by("blocked", "-weight", "pk")[:limit]
+
+
+def visits_failed(limit: int = 100) -> QuerySet[Visit]:
+    return Visit.objects.filter(state=Visit.State.FAILED).select_related("stage").order_by("-pk")[:limit]
+
+
+def rule_matches() -> list[dict[str, Any]]:
+    """Per platform: how many of the pages read were matched by which rule, and the share that no rule could read.
+
+    A falling share of matches means that the platform changed its pages.
+    """
+    read = Video.objects.exclude(state=State.DISCOVERED).order_by()
+    matched = read.exclude(rule_version="").values("platform", "rule_version").annotate(count=Count("pk"))
+    failed = dict(read.filter(state=State.FAILED, reason__startswith="rule-failed").values_list("platform").annotate(count=Count("pk")))
+    rows = []
+    for platform in Platform.values:
+        rules = {row["rule_version"]: row["count"] for row in matched if row["platform"] == platform}
+        total = sum(rules.values()) + failed.get(platform, 0)
+        if total:
+            share = failed.get(platform, 0) / total
+            rows.append(
+                {"platform": platform, "rules": rules, "failed": failed.get(platform, 0), "failed_share": share, "alarm": share > 0.1}
+            )
+    return rows
+
+
+def videos_in_review() -> QuerySet[Video]:
+    return Video.objects.filter(state=State.REVIEW).prefetch_related("checks").order_by("pk")

@@ -1,0 +1,25 @@
+"""What can be done with stages and videos; the only place that writes the crawler's rows."""
+
+from crawler.services.review import decision_undo, video_drop, video_keep, video_takedown
+from crawler.services.stages import StageBusy, stage_counts, stage_crawl, stage_create, stage_stop, stages_due, term_block
+from crawler.services.terms import terms_learn
+from crawler.services.videos import clean_waiting, posts_insert, resume_stale, video_advance
+
+__all__ = [
+    "StageBusy",
+    "clean_waiting",
+    "decision_undo",
+    "posts_insert",
+    "resume_stale",
+    "stage_counts",
+    "stage_crawl",
+    "stage_create",
+    "stage_stop",
+    "stages_due",
+    "term_block",
+    "terms_learn",
+    "video_advance",
+    "video_drop",
+    "video_keep",
+    "video_takedown",
+]

@@ -1,0 +1,282 @@
+"""The cleaning steps of one video, each verdict stored with its evidence: verify, compare, screen, number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from crawler import media, moderation
+from crawler.models import Check, Counter, Fingerprint, Tombstone, Video
+from crawler.rules import cleaning as rules
+from crawler.rules import duplicates, transitions
+
+State = Video.State
+VERSIONS = {**{name: version for name, (version, _) in rules.CHECKS.items()}, "duplicate": 1, "transition": 1}
+RELEASED_NUMBERS = "video numbers"
+STOCK = "stock"
+
+
+def store_check(
+    video: Video, name: str, verdict: str, reason: str = "", evidence: dict[str, Any] | None = None, version: int | None = None
+) -> Check:
+    """The verdict of this version of the check: what is stored first stays."""
+    check, _ = Check.objects.get_or_create(
+        video=video,
+        name=name,
+        version=version or VERSIONS[name],
+        defaults={"verdict": verdict, "reason": reason[:200], "evidence": evidence or {}},
+    )
+    return check
+
+
+def drop(video: Video, name: str, found: rules.Drop) -> None:
+    with transaction.atomic():
+        store_check(video, name, Check.Verdict.DROP, found.reason, found.evidence)
+        video.state, video.reason = State.DROPPED, found.reason[:200]
+        video.save()
+
+
+def features_path(video: Video) -> Path:
+    return Path(settings.MEDIA_ROOT) / "features" / video.sha256[:2] / f"{video.sha256}.npz"
+
+
+# --- media -> verified ------------------------------------------------------------------------------------------
+
+
+def verify(video: Video) -> None:
+    """Decodes the file from end to end, stores what was measured and its fingerprint; drops what is spoilt, too short or too long."""
+    if not video.path.is_file():
+        _ask_again(video)
+        return
+    try:
+        seen = media.examine(video.path, features_path(video))
+    except media.HostileMedia as error:
+        drop(video, "corrupt", rules.Drop(f"corrupt: {error}"))
+        return
+    facts = facts_of(seen, taken_down=stone_of(video.sha256, seen.frames_sha256))
+    _measure(video, seen, facts)
+    for name in ("taken-down", "corrupt", "length"):
+        found = rules.CHECKS[name][1](facts)
+        if isinstance(found, rules.Drop):
+            drop(video, name, found)
+            return
+        store_check(video, name, Check.Verdict.PASS)
+    if not media.browser_plays(seen):
+        _transcode(video)
+    with transaction.atomic():
+        _fingerprint(video, seen)
+        _strip(video, seen)
+        video.state = State.VERIFIED
+        video.save()
+
+
+def _ask_again(video: Video) -> None:
+    """The file is not where the row says (a lost disk, a killed move): back to the step that fetches it."""
+    video.file, video.sha256, video.state = "", "", State.META
+    video.save()
+
+
+def facts_of(seen: media.Examination, *, taken_down: str = "", flags: tuple[str, ...] = ()) -> rules.Facts:
+    same = {name: getattr(seen, name) for name in rules.Facts.__dataclass_fields__ if hasattr(seen, name)}
+    return rules.Facts(**same, shortest_s=settings.DURATION_MIN_S, longest_s=settings.DURATION_MAX_S, taken_down=taken_down, flags=flags)
+
+
+def stone_of(sha256: str, frames_sha256: str) -> str:
+    """Why this content was taken down under any id, "" when it was not."""
+    for name, value in (("sha256", sha256), ("frames_sha256", frames_sha256)):
+        stone = Tombstone.objects.filter(**{name: value}).first() if value else None
+        if stone:
+            return stone.reason
+    return ""
+
+
+def _measure(video: Video, seen: media.Examination, facts: rules.Facts) -> None:
+    video.duration_s, video.frames, video.fps = round(seen.reached_s, 3), seen.frames, round(seen.fps, 3)
+    video.width, video.height, video.has_audio = seen.width, seen.height, seen.has_audio
+    video.tags = sorted({*video.tags, *rules.tags(facts)})
+
+
+def _transcode(video: Video) -> None:
+    """Puts a copy that browsers play in the original's place; the sha256 of what was fetched stays the file's name in the row."""
+    name = f"{video.sha256[:2]}/{video.sha256}.play.mp4"
+    media.transcode(video.path, Path(settings.MEDIA_ROOT) / name)
+    original, video.file = video.path, name
+    video.tags = sorted({*video.tags, "transcoded"})
+    video.save()
+    original.unlink(missing_ok=True)
+
+
+def _fingerprint(video: Video, seen: media.Examination) -> None:
+    good = np.array(seen.quality) >= duplicates.QUALITY
+    hashes, times = seen.hashes[good], np.array(seen.times)[good]
+    values = {"frames_sha256": seen.frames_sha256, "hashes": hashes.tobytes(), "times": times.tolist()}
+    Fingerprint.objects.update_or_create(video=video, defaults=values)
+
+
+def _strip(video: Video, seen: media.Examination) -> None:
+    found = transitions.strip(np.array(seen.times), np.array(seen.changes), np.array(seen.brightness), np.array(seen.loudness))
+    store_check(video, "transition", Check.Verdict.PASS, "", found.as_dict())
+
+
+# --- verified -> deduplicated -----------------------------------------------------------------------------------
+
+_stock: dict[str, Any] = {}
+
+
+def stock() -> tuple[media.Stock, int]:
+    """The clips to compare with, as of now, and the place of the last one that entered; kept between calls in this process."""
+    key = str(settings.DATABASES["default"]["NAME"])
+    held, last = _stock.get(key) or (media.Stock(), 0)
+    if last and not Fingerprint.objects.filter(entered=last).exists():  # another database under the same name, or a removed clip
+        held, last = media.Stock(), 0
+    rows = Fingerprint.objects.filter(entered__gt=last).order_by("entered").values_list("video_id", "hashes", "times", "entered")
+    for video_id, hashes, times, entered in rows.iterator(chunk_size=2000):
+        held.add(video_id, np.frombuffer(bytes(hashes), np.uint8).reshape(-1, 32), np.array(times))
+        last = entered
+    _stock[key] = (held, last)
+    return held, last
+
+
+def deduplicate(video: Video) -> None:
+    """Compares with every clip that entered before, then enters the stock, so that of two copies at work at once one sees the other."""
+    mine = Fingerprint.objects.get(video=video)
+    if mine.entered is not None:  # killed between entering and saving the state
+        _settle(video, State.DEDUPLICATED)
+        return
+    likenesses: dict[int, duplicates.Likeness] = {}
+    while True:
+        held, last = stock()
+        likenesses |= {found.other: found for found in likenesses_of(video, mine, held, known=set(likenesses))}
+        found = rules.duplicate([likeness for likeness in likenesses.values() if Video.objects.filter(pk=likeness.other).exists()])
+        if isinstance(found, rules.Drop) and not _gives_way(video, found):
+            drop(video, "duplicate", found)
+            return
+        if _enter(video, mine, last, found):
+            return
+
+
+def likenesses_of(video: Video, mine: Fingerprint, held: media.Stock, *, known: set[int]) -> list[duplicates.Likeness]:
+    """How the stored clips that share anything with this one resemble it; local features only where hashes leave a doubt."""
+    same_bytes = set(Video.objects.filter(sha256=video.sha256, fingerprint__entered__isnull=False).values_list("pk", flat=True))
+    same_frames = set(
+        Fingerprint.objects.filter(frames_sha256=mine.frames_sha256, entered__isnull=False).values_list("video_id", flat=True)
+    )
+    exact = (same_bytes | same_frames) - {video.pk}
+    if exact:
+        return [duplicates.Likeness(other, same_bytes=other in same_bytes, same_frames=other in same_frames) for other in sorted(exact)]
+    hashes, times = np.frombuffer(bytes(mine.hashes), np.uint8).reshape(-1, 32), np.array(mine.times)
+    found = []
+    for other in held.candidates(hashes):
+        if other in known or other == video.pk:
+            continue
+        share, nearest, in_order = duplicates.compare(hashes, times, *held.hashes[other])
+        inliers, scenes = (0, 0) if share >= duplicates.SHARE_SAME else _closer_look(video, other)
+        found.append(duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, scenes=scenes))
+    return found
+
+
+def _closer_look(video: Video, other: int) -> tuple[int, int]:
+    theirs = Video.objects.filter(pk=other).first()
+    left = media.load_features(features_path(video))
+    right = media.load_features(features_path(theirs)) if theirs else None
+    return media.same_scene(left, right) if left and right else (0, 0)
+
+
+@transaction.atomic
+def _gives_way(video: Video, found: rules.Drop) -> bool:
+    """Whether the earlier copy is dropped in this one's favour: this one is better, and that one has no number yet."""
+    other = Video.objects.select_for_update().filter(pk=found.evidence["other"]).first()
+    if other is None or other.state not in (State.VERIFIED, State.DEDUPLICATED, State.SCREENED, State.REVIEW):
+        return False
+    if not duplicates.better(_quality(video), _quality(other)):
+        return False
+    other.state, other.reason = State.DROPPED, f"duplicate: of {video.pk} (better copy)"
+    other.save()
+    return True
+
+
+def _quality(video: Video) -> tuple[int, float]:
+    return (video.width or 0) * (video.height or 0), (video.size_bytes or 0) / (video.duration_s or 1)
+
+
+@transaction.atomic
+def _enter(video: Video, mine: Fingerprint, last: int, found: rules.Drop | rules.Review | None) -> bool:
+    """Enters the stock if nobody entered since it was searched; False asks for another search."""
+    # Lock the counter: two copies of one clip must not both enter unseen.
+    Counter.objects.get_or_create(name=STOCK)
+    counter = Counter.objects.select_for_update().get(name=STOCK)
+    if (Fingerprint.objects.filter(entered__isnull=False).order_by("-entered").values_list("entered", flat=True).first() or 0) != last:
+        return False
+    counter.last = max(counter.last, last) + 1
+    counter.save()
+    mine.entered = counter.last
+    mine.save(update_fields=["entered"])
+    if isinstance(found, rules.Review):
+        store_check(video, "duplicate", Check.Verdict.REVIEW, found.reason, found.evidence)
+    else:
+        store_check(video, "duplicate", Check.Verdict.PASS)
+    _settle(video, State.DEDUPLICATED)
+    return True
+
+
+def _settle(video: Video, state: str) -> None:
+    video.state = state
+    video.save()
+
+
+# --- deduplicated -> screened -----------------------------------------------------------------------------------
+
+
+def screen(video: Video) -> None:
+    """Every detector looks; what one of them wants seen goes to people, a detector without weights says so."""
+    with transaction.atomic():
+        for detector in moderation.DETECTORS:
+            if not video.checks.filter(name=detector.name, version=detector.version).exists():
+                found = detector.look(video)
+                store_check(video, detector.name, found.verdict, found.reason, found.evidence, detector.version)
+        _settle(video, State.SCREENED)
+
+
+# --- screened -> accepted ---------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def number(video: Video) -> Video:
+    """The video, accepted, with the next number. The counter's lock makes numbers follow acceptance without gaps."""
+    Counter.objects.get_or_create(name=RELEASED_NUMBERS)
+    counter = Counter.objects.select_for_update().get(name=RELEASED_NUMBERS)
+    locked = Video.objects.select_for_update().get(pk=video.pk)
+    if locked.number is None:
+        counter.last += 1
+        counter.save()
+        locked.number, locked.state, locked.reason, locked.accepted_at = counter.last, State.ACCEPTED, "", timezone.now()
+        locked.save()
+    video.refresh_from_db()
+    return video
+
+
+def recheck_all() -> int:
+    """How many accepted or doubtful videos ran a screening whose version has risen; new doubts go to review only if not yet numbered."""
+    count = 0
+    for video in Video.objects.filter(state__in=[State.ACCEPTED, State.REVIEW]).order_by("pk").iterator(chunk_size=200):
+        done = set(video.checks.values_list("name", "version"))
+        due = [detector for detector in moderation.DETECTORS if (detector.name, detector.version) not in done]
+        for detector in due:
+            found = detector.look(video)
+            store_check(video, detector.name, found.verdict, found.reason, found.evidence, detector.version)
+        count += bool(due)
+    return count
+
+
+def number_return(video: Video) -> None:
+    """Takes the number back from a video that is locked and about to be saved; the last one is given to the next video again."""
+    counter = Counter.objects.select_for_update().get(name=RELEASED_NUMBERS)
+    if counter.last == video.number:
+        counter.last -= 1
+        counter.save()
+    video.number = None

@@ -1,0 +1,100 @@
+"""How a stage asks: its settings, checked by name and kind, and the conversations held open with the platforms."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from crawler.fetch import Budget, Client, Manner
+from crawler.models import Platform, Stage
+from crawler.platforms import PLATFORMS
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """Everything a stage can be told beside its name, platforms, seed and video budget."""
+
+    user_agent: str = ""  # honest or pool; empty: as the site is set
+    delay_s: float | None = None
+    proxy: str | None = None
+    robots_exception: str = ""  # why robots.txt is not obeyed
+    requests_per_day: int = 20_000
+    bytes_per_day: int = 50 * 2**30
+    attempts: int = 4
+    backoff_s: float = 1.0
+    pause_hours: float = 6.0
+    terms_per_platform: int = 5
+    items_per_list: int = 200
+    seconds_per_list: float = 90.0
+    quiet_s: float = 3.0
+    terms: dict[str, list[str]] = field(default_factory=dict)  # platform -> words to begin with
+    users: dict[str, list[str]] = field(default_factory=dict)  # platform -> target user groups
+    trending: bool = True
+    steer: bool = True  # whether keywords of kept videos choose what is asked next
+
+
+def settings_checked(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings as they will be stored, complete. Raises ValidationError for an unknown name or a wrong kind of value."""
+    known = {item.name: item for item in fields(StageSettings)}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValidationError(f"unknown stage setting {', '.join(unknown)}; known are {', '.join(known)}")
+    whole = asdict(StageSettings(**given))
+    for name in ("delay_s", "backoff_s", "seconds_per_list", "quiet_s", "pause_hours"):
+        if whole[name] is not None and (not isinstance(whole[name], int | float) or whole[name] < 0):
+            raise ValidationError(f"{name}={whole[name]!r} is not a length of time")
+    for name in ("requests_per_day", "bytes_per_day", "attempts", "terms_per_platform", "items_per_list"):
+        if not isinstance(whole[name], int) or whole[name] < (1 if name == "attempts" else 0):
+            raise ValidationError(f"{name}={whole[name]!r} is not a whole number, or too small")
+    if whole["user_agent"] not in ("", "honest", "pool"):
+        raise ValidationError(f"user_agent={whole['user_agent']!r} is neither honest nor pool")
+    for name in ("terms", "users"):
+        if not isinstance(whole[name], dict) or set(whole[name]) - set(PLATFORMS):
+            raise ValidationError(f"{name} must map platform names ({', '.join(PLATFORMS)}) to lists of words")
+    return whole
+
+
+def settings_of(stage: Stage | None) -> StageSettings:
+    """The stage's settings; names that an older version stored and this one has not are left out."""
+    known = {item.name for item in fields(StageSettings)}
+    return StageSettings(**{name: value for name, value in (stage.settings if stage else {}).items() if name in known})
+
+
+def manner_of(stage: Stage | None) -> Manner:
+    told = settings_of(stage)
+    chosen: dict[str, Any] = {
+        name: getattr(told, name)
+        for name in ("robots_exception", "attempts", "backoff_s", "requests_per_day", "bytes_per_day", "pause_hours")
+    }
+    if told.user_agent:
+        chosen["user_agent"] = told.user_agent
+    if told.delay_s is not None:
+        chosen["delay_s"] = told.delay_s
+    if told.proxy is not None:
+        chosen["proxy"] = told.proxy
+    return Manner(**chosen)
+
+
+def budget_of(stage: Stage, left: int) -> Budget:
+    told = settings_of(stage)
+    return Budget(items=min(told.items_per_list, left), seconds=told.seconds_per_list, quiet_s=told.quiet_s)
+
+
+_open = threading.local()
+
+
+def client_of(stage: Stage | None, platform: str) -> Client:
+    """The conversation that this thread holds with the platform for this stage; cookies live as long as the thread."""
+    conversations: dict[tuple[Any, ...], Client] = _open.__dict__.setdefault("clients", {})
+    manner, seed = manner_of(stage), stage.seed if stage else 0
+    key = (platform, seed, tuple(sorted(asdict(manner).items())))
+    if key not in conversations:
+        conversations[key] = Client(PLATFORMS[platform], manner, seed=str(seed))
+    return conversations[key]
+
+
+def platforms_of(stage: Stage) -> list[str]:
+    return list(stage.platforms) or list(Platform.values)

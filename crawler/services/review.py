@@ -1,0 +1,121 @@
+"""What a person decides about a doubtful video, its undoing, and the take-down that removes a video everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+
+from crawler.models import Decision, Tombstone, Video
+from crawler.services import cleaning
+
+State = Video.State
+PERMISSION = "crawler.review_video"
+
+
+def video_keep(video_id: int, *, user: Any, reason: str) -> Video:
+    """The video, accepted with the next number. Raises ValidationError when it does not wait for a decision."""
+    _allowed(user)
+    with transaction.atomic():
+        video = _waiting(video_id)
+        Decision.objects.create(video=video, person=user, action="keep", reason=reason[:200])
+        return cleaning.number(video)
+
+
+def video_drop(video_id: int, *, user: Any, reason: str) -> Video:
+    """The video, dropped for the person's reason. Raises ValidationError without a reason or when it does not wait."""
+    _allowed(user)
+    if not reason.strip():
+        raise ValidationError("a drop needs its reason", code="reason")
+    with transaction.atomic():
+        video = _waiting(video_id)
+        Decision.objects.create(video=video, person=user, action="drop", reason=reason[:200])
+        video.state, video.reason = State.DROPPED, f"reviewed: {reason.strip()}"[:200]
+        video.save()
+        return video
+
+
+def decision_undo(video_id: int, *, user: Any) -> Video:
+    """The video, waiting for a decision again; only who decided last may undo.
+
+    A number that was given is retired, or given back when it was the last: numbers of other clips never change.
+    """
+    _allowed(user)
+    with transaction.atomic():
+        video = Video.objects.select_for_update().get(pk=video_id)
+        last = video.decisions.order_by("-pk").first()
+        if last is None or last.action == "undo":
+            raise ValidationError("there is no decision to undo", code="nothing")
+        if last.person_id != user.pk:
+            raise PermissionDenied("only the person who decided can undo")
+        if video.number is not None:
+            cleaning.number_return(video)
+        video.state, video.reason, video.accepted_at = State.REVIEW, "; ".join(_doubts(video))[:200], None
+        video.save()
+        Decision.objects.create(video=video, person=user, action="undo")
+        return video
+
+
+def _doubts(video: Video) -> list[str]:
+    return list(video.checks.filter(verdict="review").order_by("pk").values_list("reason", flat=True))
+
+
+def _allowed(user: Any) -> None:
+    if not user.has_perm(PERMISSION):
+        raise PermissionDenied("deciding about videos needs the permission to review")
+
+
+def _waiting(video_id: int) -> Video:
+    # Lock the video: two reviewers may decide at once.
+    video = Video.objects.select_for_update().get(pk=video_id)
+    if video.state != State.REVIEW:
+        raise ValidationError(f"video {video_id} is {video.state}, not waiting for a decision", code="not-waiting")
+    return video
+
+
+def video_takedown(video_id: int, *, reason: str) -> Tombstone:
+    """The tombstone that stays when the video's file, features, metadata and fingerprint are removed. Harmless when repeated.
+
+    The row itself stays as a dropped, emptied one, because labels and releases point to it; the next release lacks it.
+    """
+    if not reason.strip():
+        raise ValidationError("a take-down needs its reason", code="reason")
+    with transaction.atomic():
+        video = Video.objects.select_for_update().get(pk=video_id)
+        prints = getattr(video, "fingerprint", None)
+        stone, _ = Tombstone.objects.get_or_create(
+            platform=video.platform,
+            platform_id=video.platform_id,
+            defaults={
+                "sha256": video.sha256,
+                "frames_sha256": prints.frames_sha256 if prints else "",
+                "number": video.number,
+                "reason": reason[:200],
+            },
+        )
+        files = _files(video)
+        if prints:
+            prints.delete()
+        video.checks.all().delete()
+        _empty(video, reason)
+        transaction.on_commit(lambda: [path.unlink(missing_ok=True) for path in files])
+    return stone
+
+
+def _files(video: Video) -> list[Path]:
+    """The video's files, but not those that another row shares (the same bytes found under two ids)."""
+    if not video.file or Video.objects.filter(file=video.file).exclude(pk=video.pk).exclude(state=State.DROPPED).exists():
+        return []
+    root = Path(settings.MEDIA_ROOT)
+    part = root / "parts" / f"{video.platform}-{video.platform_id}.part"
+    return [root / video.file, cleaning.features_path(video), part, part.with_suffix(".json")]
+
+
+def _empty(video: Video, reason: str) -> None:
+    video.state, video.reason, video.number, video.accepted_at = State.DROPPED, f"taken-down: {reason}"[:200], None, None
+    video.title, video.author_hash, video.file, video.sha256 = "", "", "", ""
+    video.hashtags, video.tags, video.media, video.raw, video.counts = [], [], [], {}, {}
+    video.save()

@@ -1,0 +1,229 @@
+"""One video as far as it goes: page, file, examination, comparison, screening, number. Every step may run twice.
+
+Each step reads what the step before stored, and moves the state forward only from the state it began with, so a killed worker
+loses at most the step it was in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from crawler import fetch
+from crawler.fetch import Expired, FetchError, Gone, Refused, Reply, Unreachable
+from crawler.models import Check, Tombstone, Video
+from crawler.platforms import PLATFORMS, Failure, Outcome, VideoPage
+from crawler.services import cleaning
+from crawler.services.claims import claimed
+from crawler.services.manners import client_of
+
+MAX_ATTEMPTS = 5
+WORTH_ANOTHER_LOOK = {Outcome.BLOCKED, Outcome.RULE_FAILED}  # a page now and then comes back empty
+LOOKS = 3
+STATUS_OUTCOMES = {401: Outcome.LOGIN, 403: Outcome.BLOCKED, 451: Outcome.REGION}
+State = Video.State
+
+
+def video_advance(video_id: int) -> Video:
+    """The video after as many steps as it can take now.
+
+    Raises Unreachable when a step must be tried again later. A video on which another worker is at work is returned as it is.
+    """
+    video = Video.objects.select_related("stage").get(pk=video_id)
+    with claimed(video) as mine:
+        if not mine:
+            return video
+        video.refresh_from_db()
+        try:
+            while video.state in STEPS:
+                STEPS[video.state](video)
+        except Unreachable as error:
+            _try_later(video, error)
+        except FetchError as error:
+            _end(video, State.FAILED, f"{error.cause}: {error}")
+    video.refresh_from_db()
+    return video
+
+
+def _try_later(video: Video, error: Unreachable) -> None:
+    """Counts the attempt; the last one fails the video under the cause's own name."""
+    video.attempts += 1
+    if video.attempts >= MAX_ATTEMPTS:
+        _end(video, State.FAILED, f"{error.cause}: {error}")
+        return
+    video.save(update_fields=["attempts", "touched_at"])
+    raise error
+
+
+def _end(video: Video, state: str, reason: str) -> None:
+    video.state, video.reason = state, reason[:200]
+    video.save(update_fields=["state", "reason", "attempts", "touched_at"])
+
+
+# --- discovered -> meta -----------------------------------------------------------------------------------------
+
+
+def read_page(video: Video) -> None:
+    """Stores what the post's page says, before any of its media is asked for."""
+    stone = Tombstone.objects.filter(platform=video.platform, platform_id=video.platform_id).first()
+    if stone:
+        _end(video, State.DROPPED, f"taken-down: {stone.reason}")
+        return
+    page = page_of(video)
+    if isinstance(page, Failure):
+        state = State.DROPPED if page.outcome is Outcome.NOT_VIDEO else State.FAILED
+        video.rule_version = page.rule_version
+        video.save(update_fields=["rule_version"])
+        _end(video, state, f"{page.outcome}: {page.detail}")
+        return
+    _store(video, page)
+    video.state = State.META
+    video.save()
+
+
+def _store(video: Video, page: VideoPage) -> None:
+    video.title, video.hashtags, video.author_hash = page.title, list(page.hashtags), page.author_hash
+    video.published_at, video.counts, video.raw = page.published_at, page.counts, page.raw
+    video.rule_version, video.media = page.rule_version, list(page.media)
+    if page.notes:
+        video.tags = sorted({*video.tags, "doubtful_date"})
+
+
+def page_of(video: Video) -> VideoPage | Failure:
+    """The post as its page, or a fallback page, describes it; an empty or changed page is looked at more than once."""
+    client, adapter = client_of(video.stage, video.platform), PLATFORMS[video.platform]
+    answer: VideoPage | Failure = Failure(Outcome.RULE_FAILED)
+    for look in range(1, LOOKS + 1):
+        for address in [video.url, *adapter.other_addresses(video.platform_id)]:
+            try:
+                reply = client.get(address)
+            except (Gone, Refused) as error:
+                if address == video.url:
+                    raise
+                answer = answer if isinstance(answer, Failure) else Failure(Outcome.BLOCKED, str(error))
+                continue
+            found = _read(reply, video)
+            if isinstance(found, VideoPage):
+                video.page_sha256 = reply.sha256
+                return found
+            if address == video.url or found.outcome not in WORTH_ANOTHER_LOOK:
+                answer = found
+            if answer.outcome not in WORTH_ANOTHER_LOOK:
+                return answer
+        if look < LOOKS:
+            client.back_off(look)
+    return answer
+
+
+def _read(reply: Reply, video: Video) -> VideoPage | Failure:
+    if reply.status in STATUS_OUTCOMES:
+        return Failure(STATUS_OUTCOMES[reply.status], f"{reply.status} from the page")
+    return PLATFORMS[video.platform].video_page(reply.text, reply.url, author_key=settings.AUTHOR_HASH_KEY)
+
+
+# --- meta -> media ----------------------------------------------------------------------------------------------
+
+
+def fetch_media(video: Video) -> None:
+    """Stores the clip's file; expired addresses are asked for again on the page, then of yt-dlp."""
+    client = client_of(video.stage, video.platform)
+    part = f"{video.platform}-{video.platform_id}"
+    folder = Path(settings.MEDIA_ROOT)
+    sources: list[Callable[[], tuple[str, ...]]] = [
+        lambda: tuple(video.media),
+        lambda: _fresh(video),
+        lambda: fetch.resolve(client, video.url),
+    ]
+    problem: FetchError = Refused(f"{video.url} names no address of its clip", cause="no-media")
+    for source in sources:
+        urls = source()
+        if not urls:
+            continue
+        try:
+            got = fetch.download(client, urls, video.url, folder, part)
+        except (Expired, Gone) as error:
+            problem = error
+            continue
+        video.file, video.sha256, video.size_bytes, video.state = got.name, got.sha256, got.size_bytes, State.MEDIA
+        video.save()
+        return
+    raise problem
+
+
+def _fresh(video: Video) -> tuple[str, ...]:
+    """Addresses from the page as it is now. Raises Gone or Refused under the name of what the page has become."""
+    page = page_of(video)
+    if isinstance(page, Failure):
+        raise Refused(page.detail or page.outcome, cause=page.outcome)
+    video.media = list(page.media)
+    return page.media
+
+
+# --- the cleaning steps -----------------------------------------------------------------------------------------
+
+
+def accept(video: Video) -> None:
+    """Gives the next number, or hands the video to people when any check asks for that."""
+    doubts = list(video.checks.filter(verdict=Check.Verdict.REVIEW).order_by("pk"))
+    if doubts:
+        _end(video, State.REVIEW, "; ".join(doubt.reason for doubt in doubts))
+        return
+    cleaning.number(video)
+
+
+STEPS: dict[str, Callable[[Video], None]] = {
+    State.DISCOVERED: read_page,
+    State.META: fetch_media,
+    State.MEDIA: cleaning.verify,
+    State.VERIFIED: cleaning.deduplicate,
+    State.DEDUPLICATED: cleaning.screen,
+    State.SCREENED: accept,
+}
+
+
+def clean_waiting(*, recheck: bool = False, progress: Callable[[int, int], None] | None = None) -> dict[str, int]:
+    """Brings every video that has its file through the checks; counts by what became of them.
+
+    recheck: accepted and doubtful videos run those checks again whose version has risen since.
+    """
+    waiting = [State.MEDIA, State.VERIFIED, State.DEDUPLICATED, State.SCREENED]
+    ids = list(Video.objects.filter(state__in=waiting).order_by("pk").values_list("pk", flat=True))
+    outcomes: dict[str, int] = {}
+    for place, video_id in enumerate(ids, start=1):
+        state = video_advance(video_id).state
+        outcomes[state] = outcomes.get(state, 0) + 1
+        if progress:
+            progress(place, len(ids))
+    if recheck:
+        outcomes["rechecked"] = cleaning.recheck_all()
+    return outcomes
+
+
+def resume_stale(*, limit: int = 200) -> list[int]:
+    """Ids of videos that stopped on their way and that nobody works on: their worker died, or their next try is due."""
+    from crawler.services.claims import is_alive
+
+    rows = Video.objects.filter(state__in=list(STEPS)).order_by("touched_at").values_list("pk", "claimed_by", "touched_at")
+    due = timezone.now() - timezone.timedelta(minutes=2)
+    return [pk for pk, claim, touched in rows[: limit * 4] if (not is_alive(claim) if claim else touched < due)][:limit]
+
+
+@transaction.atomic
+def posts_insert(posts: list[dict[str, object]]) -> list[int]:
+    """Ids of the posts that were new; a post that is there already stays as it is (unique: platform and its id)."""
+    pairs = {(post["platform"], post["platform_id"]) for post in posts}
+    names = [platform_id for _, platform_id in pairs]
+    known = set(Video.objects.filter(platform_id__in=names).values_list("platform", "platform_id"))
+    stones = set(Tombstone.objects.filter(platform_id__in=names).values_list("platform", "platform_id"))
+    fresh = {(post["platform"], post["platform_id"]): post for post in posts}
+    rows = [Video(**post) for pair, post in fresh.items() if pair not in known and pair not in stones]
+    Video.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+    wanted = {(row.platform, row.platform_id) for row in rows}
+    stored = (
+        Video.objects.filter(platform_id__in=[row.platform_id for row in rows]).values_list("pk", "platform", "platform_id").order_by("pk")
+    )
+    return [pk for pk, platform, platform_id in stored if (platform, platform_id) in wanted]

@@ -1,0 +1,33 @@
+"""Celery's entry points: each takes an id, calls one service, and can run twice."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from crawler import services
+from crawler.fetch import Unreachable
+
+
+@shared_task(ignore_result=True)
+def crawl_stage(stage_id: int) -> None:
+    try:
+        services.stage_crawl(stage_id, dispatch=advance_video.delay)
+    except services.StageBusy:
+        return  # another worker is at it: that is what was asked for
+
+
+@shared_task(ignore_result=True)
+def crawl_due_stages() -> None:
+    for stage_id in services.stages_due():
+        crawl_stage.delay(stage_id)
+
+
+@shared_task(autoretry_for=(Unreachable,), retry_backoff=True, retry_jitter=True, max_retries=3, ignore_result=True)
+def advance_video(video_id: int) -> None:
+    services.video_advance(video_id)
+
+
+@shared_task(ignore_result=True)
+def resume_stale() -> None:
+    for video_id in services.resume_stale():
+        advance_video.delay(video_id)
