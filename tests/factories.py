@@ -42,12 +42,19 @@ class GroupFactory(factory.django.DjangoModelFactory):
 class PersonFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = Person
+        skip_postgeneration_save = True
 
     role = "annotator"
-    user = factory.SubFactory(UserFactory, role=factory.SelfAttribute("..role"))
+    user = factory.SubFactory(UserFactory)
     full_name = factory.LazyAttribute(lambda person: person.user.username.title())
     gender = factory.Iterator(["M", "M", "F"])
     qualified_at = factory.LazyFunction(timezone.now)
+
+    @factory.post_generation
+    def permissions(self, create: bool, extracted: object, **kwargs: object) -> None:
+        """Puts the person's user into the auth group of the role."""
+        if create:
+            self.user.groups.add(Role.objects.get(name=self.role))
 
 
 class StageFactory(factory.django.DjangoModelFactory):
