@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.api import me, samples, staff, turns
+from annotation.api import me, qualification, samples, staff, turns
 from annotation.views import me as my_page
 from annotation.views import workbench
 
@@ -24,6 +24,8 @@ urlpatterns = [
     path(f"{API}me/progress", me.MyProgressView.as_view(), name="api-my-progress"),
     path(f"{API}me/votes", me.MyVotesView.as_view(), name="api-my-votes"),
     path(f"{API}me/preferences", me.PreferencesView.as_view(), name="api-preferences"),
+    path(f"{API}qualification", qualification.StartView.as_view(), name="api-qualification"),
+    path(f"{API}qualification/<int:pk>/submit", qualification.FinishView.as_view(), name="api-qualification-submit"),
     path(f"{API}samples", samples.SamplesView.as_view(), name="api-samples"),
     path(f"{API}samples/<int:pk>/timeline", samples.TimelineView.as_view(), name="api-timeline"),
     path(f"{API}samples/<int:pk>/reopen", samples.ReopenView.as_view(), name="api-reopen"),

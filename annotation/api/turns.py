@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from crawler.models import Video
 from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -135,12 +136,12 @@ class NextView(WorkerRoute):
         return {
             "assignment": current.pk,
             "sample": current.sample_id,
-            "media_url": media_url(current, user),
+            "media_url": media_url(current.sample.video, user),
             "duration_s": current.sample.video.duration_s,
             "adjectives_version": TABLE_VERSION,
             "lease_token": turn.lease_token,
             "lease_expires_at": current.lease_expires_at,
-            "upcoming": [{"assignment": one.pk, "media_url": media_url(one, user)} for one in turn.upcoming],
+            "upcoming": [{"assignment": one.pk, "media_url": media_url(one.sample.video, user)} for one in turn.upcoming],
             "round": shown_round(current.round),
             "rung": current.rung,
             "draft": current.draft,
@@ -157,10 +158,11 @@ class NextView(WorkerRoute):
         return selectors.spread(turn.sample)
 
 
-def media_url(assignment: Assignment, user: Any) -> str:
+def media_url(video: Video, user: Any) -> str:
+    """The clip's address for this user alone; it expires."""
     from crawler.selectors import clip_url
 
-    return clip_url(assignment.sample.video, user=user)
+    return clip_url(video, user=user)
 
 
 def shown_round(round: str) -> str:

@@ -12,6 +12,7 @@ from annotation.services.people import (
     preferences_save,
     turns_reassign,
 )
+from annotation.services.qualification import qualification_finish, qualification_record, qualification_start, session_record
 from annotation.services.refusals import BadLines, Conflict, NotEligible
 from annotation.services.samples import sample_flag, sample_reopen, sample_restore
 from annotation.services.turns import (
@@ -55,12 +56,16 @@ __all__ = [
     "person_pause",
     "person_resume",
     "preferences_save",
+    "qualification_finish",
+    "qualification_record",
+    "qualification_start",
     "round_open",
     "sample_flag",
     "sample_reopen",
     "sample_repair",
     "sample_restore",
     "samples_repair",
+    "session_record",
     "turns_reassign",
     "vote_cast",
     "vote_undo",
