@@ -1,0 +1,258 @@
+"""A person labels: by keys alone, through lost connections and sessions, in two tabs, on a phone, in the dark, in Chinese."""
+
+from __future__ import annotations
+
+from statistics import quantiles
+
+import pytest
+from django.contrib.sessions.models import Session
+from selenium.webdriver.common.keys import Keys
+
+from annotation.models import Assignment, Person, Vote
+from tests.browser.driving import PASSWORD, Page
+
+NUM_CLIPS = 20
+# group, letter, digit → adjective, confidence
+VOTES = [("e", "h", "7", "happy", 0.7), ("f", "g", "9", "gruesome", 0.9), ("n", "p", "5", "plain", 0.5), ("t", "a", "0", "angry", 1.0)]
+
+
+@pytest.fixture
+def bench(page: Page, labelling) -> Page:
+    labelling.samples(6)
+    return page.sign_in("alice", then="/annotate/").workbench()
+
+
+def votes_of(name: str) -> list[Vote]:
+    return list(Vote.objects.filter(person__user__username=name, undone_at=None).order_by("pk"))
+
+
+def test_twenty_clips_are_labelled_by_keys_alone(page: Page, labelling) -> None:
+    labelling.samples(NUM_CLIPS)
+    page.sign_in("alice", then="/annotate/").workbench()
+    assert page.text("today") == f"0 of {NUM_CLIPS} today"
+    waits = []
+    for n in range(NUM_CLIPS):
+        group, letter, digit, _, _ = VOTES[n % len(VOTES)]
+        page.workbench()
+        waits.append(int(page.one("[data-part=stage]").get_attribute("data-started-ms")))
+        page.vote(group, letter, digit)
+    page.wait(lambda: page.state() == "empty", "nothing is left")
+    cast = votes_of("alice")
+    assert [(vote.adjective, vote.confidence) for vote in cast] == [VOTES[n % len(VOTES)][3:] for n in range(NUM_CLIPS)]
+    assert page.text("today") == f"{NUM_CLIPS} of {NUM_CLIPS} today"
+    print(f"\nnext clip plays after ms: {sorted(waits[1:])}")
+    assert quantiles(waits[1:], n=20)[-1] < 300
+
+
+def test_submit_says_what_is_missing(bench: Page) -> None:
+    assert bench.one("[data-part=submit]").get_attribute("aria-disabled") == "true"
+    assert bench.text("why") == "Choose an adjective."
+    bench.press(Keys.ENTER, "e", "h")
+    assert "how sure" in bench.text("why")
+    assert bench.text("derived") == "Excitation"
+    bench.press("3")
+    assert bench.text("why") == ""
+    assert bench.one("[data-part=submit]").get_attribute("aria-disabled") == "false"
+    assert not votes_of("alice")
+
+
+def test_a_draft_comes_back_after_a_reload(bench: Page) -> None:
+    bench.press("s", "l", "4")
+    bench.wait(lambda: bench.text("badge").startswith("saved "), "the draft is saved")
+    draft = Assignment.objects.filter(person__user__username="alice").order_by("order")[0].draft
+    assert (draft["adjective"], draft["confidence"]) == ("lonely", 0.4)
+    bench.js("localStorage.clear()")  # only the server remembers now
+    bench.open("/annotate/").workbench()
+    assert bench.text("chosen") == "Lonely"
+    assert bench.one("[data-part=confidence] input:checked").get_attribute("value") == "0.4"
+
+
+def test_the_last_vote_can_be_taken_back(bench: Page) -> None:
+    first = bench.clip()
+    bench.vote("e", "h", "7")
+    bench.workbench()
+    bench.wait(lambda: len(votes_of("alice")) == 1, "the vote arrives")
+    bench.press("u")
+    bench.wait(lambda: bench.clip().split("?")[0] == first.split("?")[0], "the clip is back")
+    assert bench.text("chosen") == "Happy"
+    bench.wait(lambda: not votes_of("alice"), "the vote is undone")
+    bench.vote("t", "a", "8")
+    bench.wait(lambda: [vote.adjective for vote in votes_of("alice")] == ["angry"], "the better vote counts")
+
+
+def test_keys_drive_the_clip(bench: Page) -> None:
+    bench.press(" ")
+    bench.wait(lambda: bench.js("return document.querySelector('video.current').paused"), "it pauses")
+    at = bench.js("const v = document.querySelector('video.current'); v.currentTime = 0.5; return v.currentTime")
+    bench.press(".")
+    bench.wait(lambda: 0 < bench.js("return document.querySelector('video.current').currentTime") - at < 0.1, "one frame on")
+    bench.press("]", "m")
+    video = "const v = document.querySelector('video.current');"
+    assert bench.js(f"{video} return [v.playbackRate, v.muted]") == [1.25, True]
+    bench.open("/annotate/").workbench()
+    assert bench.js(f"{video} return [v.playbackRate, v.muted]") == [1.25, True], "sound and speed are remembered"
+
+
+def test_typing_filters_the_adjectives(bench: Page) -> None:
+    bench.press("/", "mel")
+    assert bench.one("[data-found]").text == "1 match"
+    bench.press(Keys.ENTER)
+    assert bench.text("chosen") == "Melancholic"
+    bench.press("5", Keys.ENTER)
+    bench.wait(lambda: [vote.adjective for vote in votes_of("alice")] == ["melancholic"], "the vote arrives")
+
+
+def test_a_click_leaves_the_keys_with_the_clip(bench: Page) -> None:
+    bench.one("input[value=calm]").click()
+    bench.one("[data-part=confidence] input[value='0.6']").click()
+    assert bench.text("chosen") == "Calm"
+    bench.press(Keys.ARROW_RIGHT)
+    assert bench.text("chosen") == "Calm", "an arrow moves the clip, not the choice"
+    bench.press(" ")
+    bench.wait(lambda: bench.js("return document.querySelector('video.current').paused"), "Space pauses")
+
+
+def test_votes_wait_while_the_network_is_cut(bench: Page) -> None:
+    bench.offline()
+    bench.vote("e", "h", "7")
+    bench.vote("f", "g", "9")
+    bench.wait(lambda: bench.text("badge") == "2 waiting", "both votes are kept")
+    assert not votes_of("alice")
+    bench.online()
+    bench.js("window.dispatchEvent(new Event('online'))")
+    bench.wait(lambda: [vote.adjective for vote in votes_of("alice")] == ["happy", "gruesome"], "both arrive, once, in order")
+    bench.wait(lambda: bench.text("badge").startswith("saved "), "the badge says so")
+
+
+def test_votes_kept_offline_outlive_the_window(bench: Page) -> None:
+    bench.offline()
+    bench.vote("e", "h", "7")
+    bench.wait(lambda: bench.text("badge") == "1 waiting", "the vote is kept")
+    bench.js("window.onbeforeunload = null")
+    bench.driver.get("about:blank")
+    bench._dismiss()
+    bench.online()
+    bench.open("/annotate/").workbench()
+    bench.wait(lambda: [vote.adjective for vote in votes_of("alice")] == ["happy"], "it is sent by the next visit")
+
+
+def test_a_session_that_ends_is_renewed_in_place(bench: Page) -> None:
+    Session.objects.all().delete()
+    bench.vote("t", "a", "8")
+    bench.wait(lambda: bench.js("return document.getElementById('signin-dialog').open"), "the dialog asks for the password")
+    assert not votes_of("alice")
+    assert bench.one("#signin-name").get_attribute("value") == "alice"
+    bench.one("#signin-password").send_keys("wrong" + Keys.ENTER)
+    bench.wait(lambda: bench.one("#signin-dialog [data-error]").is_displayed(), "a wrong password is said to be wrong")
+    bench.one("#signin-password").send_keys(PASSWORD + Keys.ENTER)
+    bench.wait(lambda: [vote.adjective for vote in votes_of("alice")] == ["angry"], "the vote is sent")
+    bench.workbench()
+    bench.vote("e", "h", "7")
+    bench.wait(lambda: len(votes_of("alice")) == 2, "work goes on")
+
+
+def test_the_older_of_two_tabs_is_told(bench: Page) -> None:
+    first = bench.driver.current_window_handle
+    bench.new_tab()
+    bench.open("/annotate/").workbench()
+    second = bench.driver.current_window_handle
+    bench.driver.switch_to.window(first)
+    bench.wait(lambda: bench.state() == "lost", "the first tab stops")
+    assert "another window" in bench.text("lost-reason")
+    bench.one("[data-action=takeOver]").click()
+    bench.workbench()
+    bench.driver.switch_to.window(second)
+    bench.wait(lambda: bench.state() == "lost", "now the second one stops")
+
+
+def test_another_machine_takes_over(bench: Page, client) -> None:
+    client.force_login(Person.objects.get(user__username="alice").user)
+    taken = client.post("/api/v1/assignments/next", {}, content_type="application/json")
+    assert taken.status_code == 200
+    bench.press("e", "h")
+    bench.wait(lambda: bench.state() == "lost", "the autosave learns that the lease is gone")
+    bench.one("[data-action=takeOver]").click()
+    bench.workbench()
+    assert bench.text("chosen") == "Happy", "what was chosen here is still here"
+
+
+def test_a_flagged_clip_stays_blurred_until_asked_for(page: Page, labelling) -> None:
+    labelling.samples(3, content_warning=["gore"])
+    page.sign_in("alice", then="/annotate/")
+    page.wait(lambda: page.state() == "working", "a clip is in front")
+    assert page.text("warning") == "injuries"
+    page.press("e", "h", "7", Keys.ENTER)
+    assert not page.playing()
+    assert "Show the clip first" in page.text("why")
+    page.press(" ")
+    page.workbench()
+    page.press(Keys.ENTER)
+    page.wait(lambda: len(votes_of("alice")) == 1, "now it can be voted on")
+    page.wait(lambda: "veiled" in page.one("[data-part=stage]").get_attribute("class"), "the next one is blurred again")
+    assert not page.playing()
+
+
+def test_skipping_passes_the_clip_on(bench: Page, labelling) -> None:
+    dave = labelling.person("dave")
+    before = bench.clip()
+    bench.press("x")
+    bench.wait(lambda: bench.js("return document.getElementById('skip-dialog').open"), "a reason is asked for")
+    bench.press(Keys.ENTER)
+    bench.wait(lambda: bench.clip() != before, "the next clip comes")
+    bench.wait(lambda: Assignment.objects.filter(person=dave).count() == 1, "someone else has it")
+    assert Assignment.objects.get(state="skipped").skip_reason == "rather not watch this"
+
+
+def test_own_keys_are_used(page: Page, labelling) -> None:
+    Person.objects.filter(pk=labelling.alice.pk).update(preferences={"keys": {"mute": "q"}})
+    labelling.samples(2)
+    page.sign_in("alice", then="/annotate/").workbench()
+    page.press("m")
+    assert page.js("return document.querySelector('video.current').muted") is False
+    page.press("q")
+    assert page.js("return document.querySelector('video.current').muted") is True
+
+
+def test_blind_hides_the_emotion(page: Page, labelling, settings) -> None:
+    settings.BLIND_EMOTION = True
+    labelling.samples(2)
+    page.sign_in("alice", then="/annotate/").workbench()
+    groups = page.one("[data-groups]").text
+    assert "Excitation" not in groups
+    assert not page.js("return document.querySelector('[data-groups] [class*=emotion-]')")
+    page.press("/", "happy", Keys.ENTER)
+    assert page.text("chosen") == "Happy"
+    assert not page.one("[data-part=derived]").is_displayed()
+
+
+def test_the_workbench_fits_a_phone(bench: Page) -> None:
+    bench.size(360, 740, mobile=True)
+    bench.open("/annotate/").workbench()
+    assert bench.overflow() <= 0
+    bench.picture("workbench-phone")
+    bench.one("[data-open='4']").click()
+    bench.one("input[value=gloomy]").click()
+    assert bench.text("chosen") == "Gloomy"
+    bench.one("[data-part=confidence] input[value='0.6']").click()
+    bench.one("[data-part=submit]").click()
+    bench.wait(lambda: [(vote.adjective, vote.confidence) for vote in votes_of("alice")] == [("gloomy", 0.6)], "the vote arrives")
+
+
+def test_chinese_and_dark(bench: Page, axe: str) -> None:
+    bench.theme("dark")
+    bench.js("document.querySelector('.user-menu').open = true")
+    bench.one("button[name=language][value=zh-hans]").click()
+    bench.workbench()
+    assert bench.js("return document.documentElement.lang") == "zh-hans"
+    bench.press("e", "h")
+    assert bench.text("chosen") == "快乐的"
+    assert bench.text("derived") == "兴奋"
+    bench.picture("workbench-dark-zh")
+    assert bench.violations(axe) == []
+
+
+@pytest.mark.parametrize("open_part", ["", "group", "guide"])
+def test_axe_finds_nothing(bench: Page, axe: str, open_part: str) -> None:
+    bench.press({"": "", "group": "e", "guide": "?"}[open_part])
+    bench.picture(f"workbench-{open_part or 'plain'}")
+    assert bench.violations(axe) == []
