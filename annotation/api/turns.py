@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from crawler.models import Video
+from crawler.selectors import clip_url
 from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -27,6 +28,8 @@ class NextRequest(serializers.Serializer):
 class UpcomingSerializer(serializers.Serializer):
     assignment = serializers.IntegerField()
     media_url = serializers.CharField()
+    rung = serializers.ChoiceField(Rung.choices)
+    content_warning = serializers.ListField(child=serializers.CharField(), help_text="shown before the clip, which is blurred")
 
 
 class ProgressSerializer(serializers.Serializer):
@@ -160,8 +163,6 @@ class NextView(WorkerRoute):
 
 def media_url(video: Video, user: Any) -> str:
     """The clip's address for this user alone; it expires."""
-    from crawler.selectors import clip_url
-
     return clip_url(video, user=user)
 
 
