@@ -34,9 +34,14 @@ def confusion_figure(path: Path, confusion_KK: NDArray[np.int64], classes: Seque
 
 
 def tsne_figure(path: Path, embedding: NDArray[Any], labels: NDArray[np.int64], classes: Sequence[str], *, seed: int) -> None:
-    """The embeddings in the plane, coloured by label. Needs at least four samples."""
+    """The embeddings in the plane, coloured by label. Needs at least four samples.
+
+    Writes nothing where the network gives every clip the same vector: there is nothing to place, and scikit-learn crashes on it.
+    """
     from sklearn.manifold import TSNE
 
+    if np.ptp(embedding, axis=0).max() == 0:
+        return
     perplexity = min(30.0, (len(labels) - 1) / 3)
     place = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(embedding)
     figure, axes = pyplot.subplots(figsize=(5.6, 4.8), layout="constrained")
