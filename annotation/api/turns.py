@@ -144,7 +144,7 @@ class NextView(WorkerRoute):
             "adjectives_version": TABLE_VERSION,
             "lease_token": turn.lease_token,
             "lease_expires_at": current.lease_expires_at,
-            "upcoming": [{"assignment": one.pk, "media_url": media_url(one.sample.video, user)} for one in turn.upcoming],
+            "upcoming": [ahead_told(one, user) for one in turn.upcoming],
             "round": shown_round(current.round),
             "rung": current.rung,
             "draft": current.draft,
@@ -159,6 +159,16 @@ class NextView(WorkerRoute):
         if not settings.SHOW_SPREAD or turn.rung == Rung.MEMBER or turn.round != LABEL:
             return None
         return selectors.spread(turn.sample)
+
+
+def ahead_told(turn: Assignment, user: Any) -> dict[str, Any]:
+    """As much of a turn as the page needs to put it on the screen before the answer to the last vote is back."""
+    return {
+        "assignment": turn.pk,
+        "media_url": media_url(turn.sample.video, user),
+        "rung": turn.rung,
+        "content_warning": turn.sample.content_warning,
+    }
 
 
 def media_url(video: Video, user: Any) -> str:
