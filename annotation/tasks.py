@@ -12,6 +12,7 @@ from annotation import services
 @shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
 def distribute() -> int:
     """Hands out new videos, fills seats that nobody could take before, and mixes in gold items and repeats."""
+    services.samples_close_gone()
     made = services.distribute()
     services.samples_repair()
     services.checks_mix_in(rng=np.random.default_rng())

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from crawler.models import Video
-from crawler.selectors import clip_url
 from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -18,6 +16,8 @@ from annotation import access, selectors, services
 from annotation.api.base import CONFLICT, REFUSED, ReasonSerializer, WorkerRoute, checked
 from annotation.models import LABEL, Assignment, Flag, Rung, Vote
 from annotation.rules.taxonomy import TABLE_VERSION
+from crawler.models import Video
+from crawler.selectors import clip_url
 
 
 class NextRequest(serializers.Serializer):

@@ -14,7 +14,7 @@ from annotation.services.people import (
 )
 from annotation.services.qualification import qualification_finish, qualification_record, qualification_start, session_record
 from annotation.services.refusals import BadLines, Conflict, NotEligible
-from annotation.services.samples import sample_flag, sample_reopen, sample_restore
+from annotation.services.samples import sample_flag, sample_reopen, sample_restore, samples_close_gone
 from annotation.services.turns import (
     Turn,
     assignment_next,
@@ -64,6 +64,7 @@ __all__ = [
     "sample_reopen",
     "sample_repair",
     "sample_restore",
+    "samples_close_gone",
     "samples_repair",
     "session_record",
     "turns_reassign",

@@ -18,6 +18,7 @@ from annotation.rules.voting import MEMBERS
 from annotation.selectors import loads, members_active, paces
 from annotation.services.refusals import Conflict
 from crawler.models import Check, Video
+from crawler.selectors import videos_ready
 
 CHUNK = 500  # videos per insert
 
@@ -43,9 +44,7 @@ def distribute(*, limit: int | None = None, per_group: int | None = None, group:
     roster = _roster(group)
     if not roster.members:
         return 0
-    videos = (
-        Video.objects.filter(state=Video.State.ACCEPTED, sample__isnull=True).order_by("number").only("pk", "number", "platform", "tags")
-    )
+    videos = videos_ready().filter(sample__isnull=True).only("pk", "number", "platform", "tags")
     if per_group is not None:
         most = per_group * len(roster.members)
         limit = most if limit is None else min(limit, most)

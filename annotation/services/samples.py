@@ -8,9 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from annotation.models import LABEL, Assignment, Flag, Person, Rung, Sample, TimelineEvent, Vote
+from annotation.selectors import LIVE
 from annotation.services.ladder import ladder_advance, turns_withdraw
 from annotation.services.refusals import Conflict
-from crawler.models import Check
+from crawler.models import Check, Video
 
 FLAGS_TO_EXCLUDE = 2  # of the three members
 
@@ -23,7 +24,7 @@ def sample_flag(assignment: Assignment, *, kind: str, note: str = "", now: datet
     """
     if kind not in Flag.Kind.values:
         raise ValidationError(f"{kind!r} is not a flag; use one of {', '.join(Flag.Kind.values)}", code="flag")
-    sample = Sample.objects.select_for_update(no_key=True).select_related("video").get(pk=assignment.sample_id)
+    sample = Sample.objects.select_for_update(no_key=True, of=("self",)).select_related("video").get(pk=assignment.sample_id)
     Flag.objects.update_or_create(sample=sample, person_id=assignment.person_id, defaults={"kind": kind, "note": note[:200]})
     TimelineEvent.objects.create(sample=sample, kind="flagged", person_id=assignment.person_id, detail={"flag": kind, "note": note[:200]})
     kinds = list(Flag.objects.filter(sample=sample).values_list("kind", flat=True))
@@ -47,6 +48,27 @@ def _exclude(sample: Sample, kinds: list[str]) -> None:
         reason="flagged: " + ", ".join(sorted(set(kinds))),
         evidence={"flags": sorted(kinds), "sample": sample.pk},
     )
+
+
+def samples_close_gone() -> int:
+    """Takes open samples out of labelling whose video is no longer accepted (taken down, dropped after all); how many."""
+    gone = Sample.objects.filter(state=Sample.State.OPEN).exclude(video__state=Video.State.ACCEPTED)
+    return sum(sample_close_gone(pk) for pk in list(gone.values_list("pk", flat=True)))
+
+
+@transaction.atomic
+def sample_close_gone(sample_id: int) -> bool:
+    """Locks the sample; True if it was open."""
+    sample = Sample.objects.select_for_update(no_key=True, of=("self",)).select_related("video").get(pk=sample_id)
+    Assignment.objects.filter(sample=sample, state__in=LIVE).update(
+        state=Assignment.State.WITHDRAWN, lease_token=None, lease_expires_at=None
+    )
+    if sample.state != Sample.State.OPEN:
+        return False
+    sample.state = Sample.State.EXCLUDED
+    sample.save(update_fields=["state"])
+    TimelineEvent.objects.create(sample=sample, kind="excluded", detail={"video": sample.video.state, "reason": sample.video.reason})
+    return True
 
 
 @transaction.atomic

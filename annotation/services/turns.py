@@ -17,6 +17,8 @@ from annotation.models import LABEL, Assignment, Person, Rung, Sample, TimelineE
 from annotation.selectors import LIVE, TAKEN, loads, people_active
 from annotation.services.ladder import ladder_advance, rotation, turn_open
 from annotation.services.refusals import Conflict, NotEligible
+from annotation.services.samples import sample_close_gone
+from crawler.models import Video
 
 AHEAD = 2  # clips leased and preloaded behind the current one
 DRAFT_FIELDS = {"adjective", "confidence", "note"}
@@ -52,6 +54,10 @@ def assignment_next(
     person_check(person)
     Person.objects.select_for_update(no_key=True).only("pk").get(pk=person.pk)
     turns = _queue(person, rung)
+    while gone := [turn for turn in turns if turn.sample.video.state != Video.State.ACCEPTED]:
+        for turn in gone:
+            sample_close_gone(turn.sample_id)
+        turns = _queue(person, rung)
     if not turns:
         return None
     token = lease_token or uuid.uuid4()

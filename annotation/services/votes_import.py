@@ -18,7 +18,8 @@ from annotation.rules.voting import LADDER, MEMBERS, Ask, Decided, decide
 from annotation.services.refusals import BadLines
 from annotation.services.turns import sample_repair
 from annotation.services.votes_file import Line, canonical, number_of, votes_parse, votes_read
-from crawler.models import Video
+from crawler.models import Counter, Video
+from crawler.services.cleaning import RELEASED_NUMBERS
 
 NAMESPACE = uuid.UUID("6f2b9c1e-5d0b-4b57-9c2e-3a1f2e0c7d41")  # an imported vote's client_id follows from what it says
 BATCH = 2000
@@ -158,9 +159,11 @@ class _Import:
         missing = [name for name in self.by_video if name not in self.videos]
         if not missing:
             return
+        Counter.objects.get_or_create(name=RELEASED_NUMBERS)
+        counter = Counter.objects.select_for_update().get(name=RELEASED_NUMBERS)  # numbers are given out under this lock
         taken = set(Video.objects.filter(number__isnull=False).values_list("number", flat=True))
         wanted = {name: number for name in missing if (number := number_of(name)) and number not in taken}
-        start = max([*taken, *wanted.values()], default=0)
+        start = max([counter.last, *taken, *wanted.values()])
         made = []
         for name in missing:
             if name not in wanted:
@@ -168,6 +171,8 @@ class _Import:
             made.append(self._new_video(name, wanted.get(name, start)))
         self.videos |= {video.platform_id: video for video in Video.objects.bulk_create(made, batch_size=BATCH)}
         self.new_videos = len(made)
+        counter.last = start
+        counter.save()
 
     def _new_video(self, name: str, number: int) -> Video:
         facts: dict[str, object] = {}

@@ -257,3 +257,17 @@ def test_votes_of_other_rounds_never_touch_the_label(staff: Staff, sample: Sampl
     assert (sample.state, sample.label) == ("decided", "Fear")
     with pytest.raises(ValueError, match="distribute"):
         services.round_open(round="label", sample_ids=[sample.pk], people=people, shuffle_seed=3)
+
+
+def test_a_clip_that_was_taken_down_is_not_shown_any_more(staff: Staff) -> None:
+    VideoFactory.create_batch(2)
+    services.distribute(group=staff.leaders["A"].group)
+    first, second = Sample.objects.order_by("pk")
+    first.video.state, first.video.number = "dropped", None
+    first.video.save()
+    turn = services.assignment_next(staff.members["A"][0], now=NOW)
+    assert turn is not None
+    assert turn.current.sample == second
+    first.refresh_from_db()
+    assert first.state == "excluded"
+    assert services.samples_close_gone() == 0
