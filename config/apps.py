@@ -3,12 +3,15 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
+from config import logs
+
 
 class ConfigConfig(AppConfig):
     name = "config"
     verbose_name = "Site"
 
     def ready(self) -> None:
+        logs.connect()
         # config is the last app: by its turn every permission named in roles.py exists.
         post_migrate.connect(grant_after_migrate, sender=self)
 

@@ -25,6 +25,7 @@ PAGES = [
     Page(_("Quality"), "qa:quality", "qa.view_quality"),
     Page(_("Dataset"), "qa:dataset", "qa.view_dataset"),
     Page(_("Train"), "training:runs", "training.view_runs"),
+    Page(_("Status"), "status", "config.view_status"),
 ]
 
 

@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
+    "config.logs.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.ContentPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -252,7 +253,9 @@ LEASE_S = env.integer("LEASE_S", 15 * 60, minimum=10)  # how long an assignment 
 UNDO_S = env.integer("UNDO_S", 5 * 60)
 BLIND_EMOTION = env.flag("BLIND_EMOTION", False)  # hide the emotion that an adjective stands for
 SHOW_SPREAD = env.flag("SHOW_SPREAD", False)  # leaders and the expert see the earlier votes' spread, without names
-ASSIGNMENT_POLICY = env.choice("ASSIGNMENT_POLICY", "even", {"even", "weighted", "quota"})  # how groups share the videos (annotation/services/distribution.py)
+ASSIGNMENT_POLICY = env.choice(
+    "ASSIGNMENT_POLICY", "even", {"even", "weighted", "quota"}
+)  # how groups share the videos (annotation/services/distribution.py)
 QUALIFICATION_ATTEMPTS = env.integer("QUALIFICATION_ATTEMPTS", 3, minimum=1)  # per part of the labelling test
 GOLD_SHARE = env.number("GOLD_SHARE", 0.03, maximum=0.5)  # hidden gold items per vote
 GOLD_LEAST = env.integer("GOLD_LEAST", 10, minimum=1)  # gold votes before a person can be paused by them
@@ -269,10 +272,22 @@ TRAIN_STALE_S = env.number("TRAIN_STALE_S", 120.0, minimum=0.2)  # no heartbeat 
 TRAIN_GRACE_S = env.number("TRAIN_GRACE_S", 60.0)  # from SIGTERM (checkpoint, then stop) to SIGKILL
 TRAIN_TIME_LIMIT_S = env.number("TRAIN_TIME_LIMIT_S", 7 * 24 * 3600.0, minimum=1)
 
+# --- watching ---------------------------------------------------------------------------------------------------
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")  # who sends it may read /metrics; empty: this machine alone may
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"context": {"()": "config.logs.ContextFilter"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {request_id}{task_id} {message}", "style": "{"},
+        "json": {"()": "config.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": env.choice("LOG_FORMAT", "line", {"line", "json"}),
+            "filters": ["context"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "INFO", {"DEBUG", "INFO", "WARNING", "ERROR"})},
 }

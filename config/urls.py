@@ -5,7 +5,7 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from config import api
+from config import api, views
 
 urlpatterns = [
     path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("status/", views.status_page, name="status"),
+    path("metrics", views.metrics, name="metrics"),
     path("healthz", api.healthz),
     path("readyz", api.readyz),
     path("api/v1/healthz", api.healthz, name="healthz"),

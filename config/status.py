@@ -1,0 +1,154 @@
+"""How the site is doing: what waits, what is stuck, what failed, how much room is left. For the status page and the monitoring."""
+
+import shutil
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Min
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+from kombu.exceptions import OperationalError as BrokerError
+
+from annotation.models import Assignment, Sample, Vote
+from config.celery import app
+from config.models import Backup
+from crawler.models import Video
+from qa.models import Release
+from training.models import Run
+
+QUEUES = ("default", "crawl", "gpu")
+UNFINISHED_VIDEO = ("discovered", "meta", "media", "verified", "deduplicated", "screened")
+STUCK_AFTER = timedelta(hours=1)
+BACKUP_AFTER = timedelta(days=2)
+BEAT_SILENT_AFTER = timedelta(minutes=5)
+LEAST_FREE_SHARE = 0.1
+
+
+@dataclass
+class Status:
+    """Plain numbers of one moment; `alarms` says in words what needs a person."""
+
+    now: datetime
+    queues: dict[str, int | None]
+    oldest_s: dict[str, float]
+    stuck: dict[str, int]
+    videos: dict[str, int]
+    failures: list[dict[str, Any]]
+    samples: dict[str, int]
+    runs: dict[str, int]
+    votes: int
+    votes_last_minute: int
+    disk_free: int
+    disk_total: int
+    beat_at: datetime | None
+    backup: Backup | None
+    release: Release | None
+    alarms: list[str] = field(default_factory=list)
+
+
+def status(now: datetime | None = None) -> Status:
+    now = now or timezone.now()
+    disk = shutil.disk_usage(settings.VAR_DIR)
+    found = Status(
+        now=now,
+        queues=queue_lengths(),
+        oldest_s=_oldest(now),
+        stuck=_stuck(now),
+        videos=_counted(Video, "state"),
+        failures=_failures(),
+        samples=_counted(Sample, "state"),
+        runs=_counted(Run, "state"),
+        votes=Vote.objects.filter(undone_at__isnull=True).count(),
+        votes_last_minute=Vote.objects.filter(created_at__gte=now - timedelta(minutes=1)).count(),
+        disk_free=disk.free,
+        disk_total=disk.total,
+        beat_at=PeriodicTask.objects.order_by("-last_run_at")
+        .filter(last_run_at__isnull=False)
+        .values_list("last_run_at", flat=True)
+        .first(),
+        backup=Backup.objects.order_by("-created_at").first(),
+        release=Release.objects.order_by("-created_at").first(),
+    )
+    found.alarms = list(_alarms(found))
+    return found
+
+
+def _counted(model: Any, name: str) -> dict[str, int]:
+    return dict(model.objects.order_by(name).values_list(name).annotate(Count("pk")))
+
+
+def _failures() -> list[dict[str, Any]]:
+    """Failed videos by platform and cause (the word before the colon), the most frequent first."""
+    counts: dict[tuple[str, str], int] = {}
+    for platform, reason, number in Video.objects.filter(state="failed").values_list("platform", "reason").annotate(Count("pk")):
+        key = (platform, reason.partition(":")[0].strip() or "unknown")
+        counts[key] = counts.get(key, 0) + number
+    rows = [{"platform": platform, "cause": cause, "count": number} for (platform, cause), number in counts.items()]
+    return sorted(rows, key=lambda row: -row["count"])[:20]
+
+
+def _oldest(now: datetime) -> dict[str, float]:
+    """How long the oldest piece of work of each kind has waited, in seconds; 0 when none waits."""
+    moments = {
+        "video": Video.objects.filter(state__in=UNFINISHED_VIDEO).aggregate(at=Min("touched_at"))["at"],
+        "review": Video.objects.filter(state="review").aggregate(at=Min("touched_at"))["at"],
+        "sample": Sample.objects.filter(state="open").aggregate(at=Min("created_at"))["at"],
+        "run": Run.objects.filter(state="queued").aggregate(at=Min("created_at"))["at"],
+    }
+    return {name: max(0.0, (now - at).total_seconds()) if at else 0.0 for name, at in moments.items()}
+
+
+def _stuck(now: datetime) -> dict[str, int]:
+    """Work that a sweep should have taken back by now."""
+    stale = now - 3 * timedelta(seconds=settings.TRAIN_STALE_S)
+    return {
+        "videos": Video.objects.filter(state__in=UNFINISHED_VIDEO, touched_at__lt=now - STUCK_AFTER).count(),
+        "leases": Assignment.objects.filter(state="leased", lease_expires_at__lt=now - timedelta(minutes=5)).count(),
+        "runs": Run.objects.filter(state="running", heartbeat_at__lt=stale).count(),
+    }
+
+
+def _alarms(found: Status) -> Any:
+    if None in found.queues.values():
+        yield "The broker does not answer: tasks wait until it is back."
+    if found.beat_at is None or found.now - found.beat_at > BEAT_SILENT_AFTER:
+        yield "Beat has sent nothing for five minutes: start it, or nothing periodic happens."
+    for name, number in found.stuck.items():
+        if number:
+            yield f"{number} {name} show no life and were not taken back: is a worker running?"
+    if found.disk_free < LEAST_FREE_SHARE * found.disk_total:
+        yield f"Only {found.disk_free // 2**30} GiB of {found.disk_total // 2**30} GiB are free."
+    if found.backup is None or found.now - found.backup.created_at > BACKUP_AFTER:
+        yield "There is no backup of the last two days: manage.py backup FILE."
+    elif not Path(found.backup.path).exists():
+        yield f"The last backup is no longer at {found.backup.path}."
+
+
+# --- the broker -------------------------------------------------------------------------------------------------
+def queue_lengths() -> dict[str, int | None]:
+    """Messages waiting in each queue; None when the broker does not answer."""
+    if settings.CELERY_BROKER_URL == "filesystem://":
+        names = [path.name for path in (settings.QUEUE_DIR / "messages").iterdir()]
+        return {queue: sum(name.endswith(f".{queue}.msg") for name in names) for queue in QUEUES}
+    try:
+        with app.connection_for_read(connect_timeout=2) as connection, connection.channel() as channel:
+            return {queue: channel.queue_declare(queue).message_count for queue in QUEUES}
+    except _broker_errors():
+        return dict.fromkeys(QUEUES)
+
+
+def _broker_errors() -> tuple[type[Exception], ...]:
+    connection = app.connection_for_read()
+    return (OSError, BrokerError, *connection.connection_errors, *connection.channel_errors)
+
+
+def workers(timeout_s: float = 1.0) -> list[str] | None:
+    """The names of the workers that answer now; None when the broker does not."""
+    try:
+        answers = app.control.ping(timeout=timeout_s)
+    except _broker_errors():
+        return None
+    return sorted(name for answer in answers for name in answer)

@@ -1,0 +1,75 @@
+"""The status page for managers, and the same figures for a monitoring."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_safe
+
+from config.models import Backup
+from config.status import Status, status, workers
+
+BACKUPS_SHOWN = 10
+
+
+@require_safe
+@permission_required("config.view_status", raise_exception=True)
+def status_page(request: HttpRequest) -> HttpResponse:
+    context = {"status": status(), "workers": workers(), "backups": Backup.objects.order_by("-created_at")[:BACKUPS_SHOWN]}
+    return render(request, "status.html", context)
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus' text format: with the token, or from this machine when no token is set; else 403."""
+    if not _may_scrape(request):
+        return HttpResponse("Send the metrics token.\n", status=403, content_type="text/plain")
+    return HttpResponse("".join(_lines(status())), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _may_scrape(request: HttpRequest) -> bool:
+    if settings.METRICS_TOKEN:
+        return constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {settings.METRICS_TOKEN}")
+    # A proxy on this machine also comes from loopback, but says for whom.
+    return request.META.get("REMOTE_ADDR") in {"127.0.0.1", "::1"} and "X-Forwarded-For" not in request.headers
+
+
+def _lines(now: Status) -> Iterator[str]:
+    yield from _family("queue_messages", "Messages waiting in the broker; -1 when it does not answer", "queue", {q: -1 if n is None else n for q, n in now.queues.items()})  # fmt: skip
+    yield from _family("oldest_waiting_seconds", "Age of the oldest waiting work", "kind", now.oldest_s)
+    yield from _family("stuck", "Work without a sign of life that no sweep took back", "kind", now.stuck)
+    yield from _family("videos", "Videos by state", "state", now.videos)
+    yield from _family("samples", "Samples by state", "state", now.samples)
+    yield from _family("runs", "Training runs by state", "state", now.runs)
+    yield "# HELP emotions_video_failures Failed videos by platform and cause\n# TYPE emotions_video_failures gauge\n"
+    for row in now.failures:
+        yield f'emotions_video_failures{{platform="{_label(row["platform"])}",cause="{_label(row["cause"])}"}} {row["count"]}\n'
+    yield from _one("votes_total", "Votes that count", now.votes, kind="counter")
+    yield from _one("votes_last_minute", "Votes of the last minute", now.votes_last_minute)
+    yield from _one("disk_free_bytes", "Room left for media, releases and runs", now.disk_free)
+    yield from _one("disk_total_bytes", "Size of that disk", now.disk_total)
+    yield from _one("alarms", "Alarms on the status page", len(now.alarms))
+    for name, at in (
+        ("beat_age_seconds", now.beat_at),
+        ("backup_age_seconds", now.backup and now.backup.created_at),
+        ("release_age_seconds", now.release and now.release.created_at),
+    ):
+        if at:
+            yield from _one(name, "Seconds since the last one", round((now.now - at).total_seconds()))
+
+
+def _family(name: str, about: str, label: str, values: dict[str, float]) -> Iterator[str]:
+    yield f"# HELP emotions_{name} {about}\n# TYPE emotions_{name} gauge\n"
+    for key, value in values.items():
+        yield f'emotions_{name}{{{label}="{_label(key)}"}} {value}\n'
+
+
+def _one(name: str, about: str, value: float, kind: str = "gauge") -> Iterator[str]:
+    yield f"# HELP emotions_{name} {about}\n# TYPE emotions_{name} {kind}\nemotions_{name} {value}\n"
+
+
+def _label(text: str) -> str:
+    return str(text).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

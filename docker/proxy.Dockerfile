@@ -1,0 +1,8 @@
+# nginx from Debian: TLS, the site's clips by X-Accel, and nothing else.
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends nginx-light curl && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 10001 --user-group --no-create-home emotions && install -d -o emotions -g emotions /tmp/nginx
+COPY docker/nginx.conf /etc/nginx/nginx.conf
+USER emotions
+EXPOSE 8080 8443
+CMD ["nginx", "-c", "/etc/nginx/nginx.conf", "-g", "daemon off;"]

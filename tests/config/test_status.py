@@ -1,0 +1,130 @@
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from config import status as site
+from config.models import Backup
+from tests.factories import UserFactory, VideoFactory
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now()
+
+
+@pytest.fixture
+def healthy(tmp_path):
+    """Beat has just sent something and a backup was made."""
+    PeriodicTask.objects.filter(name="celery.backend_cleanup").delete()
+    from django_celery_beat.models import CrontabSchedule
+
+    PeriodicTask.objects.create(name="something", task="x", crontab=CrontabSchedule.objects.create(), last_run_at=timezone.now())
+    file = tmp_path / "site.backup"
+    file.write_text("")
+    return Backup.objects.create(path=str(file), kind="sqlite", sha256="0" * 64, size_bytes=1, rows=1)
+
+
+def test_a_healthy_site_raises_no_alarm(healthy, monkeypatch):
+    monkeypatch.setattr(site, "LEAST_FREE_SHARE", 0.0)
+    assert site.status().alarms == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda backup: backup.delete(), "no backup"),
+        (lambda backup: Backup.objects.update(created_at=NOW - timedelta(days=3)), "no backup"),
+        (lambda backup: Backup.objects.update(path="/nowhere"), "no longer at /nowhere"),
+        (lambda backup: PeriodicTask.objects.update(last_run_at=NOW - timedelta(minutes=6)), "Beat has sent nothing"),
+        (lambda backup: PeriodicTask.objects.update(last_run_at=None), "Beat has sent nothing"),
+    ],
+)
+def test_what_is_missing_raises_an_alarm(healthy, monkeypatch, harm, words):
+    monkeypatch.setattr(site, "LEAST_FREE_SHARE", 0.0)
+    harm(healthy)
+    (alarm,) = site.status().alarms
+    assert words in alarm
+
+
+def test_a_broker_that_is_away_and_a_full_disk_raise_alarms(healthy, settings, monkeypatch):
+    from celery import Celery
+
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(site, "app", Celery(broker=settings.CELERY_BROKER_URL))
+    monkeypatch.setattr(site, "LEAST_FREE_SHARE", 1.0)
+    alarms = " ".join(site.status().alarms)
+    assert "broker does not answer" in alarms
+    assert "GiB are free" in alarms
+    assert site.workers() is None
+
+
+def test_work_without_a_sign_of_life_is_counted(healthy):
+    stale = VideoFactory(state="media", number=None)
+    fresh = VideoFactory(state="media", number=None)
+    type(stale).objects.filter(pk=stale.pk).update(touched_at=timezone.now() - timedelta(hours=2))
+    VideoFactory(state="failed", number=None, platform="tiktok", reason="gone: 404")
+    VideoFactory(state="failed", number=None, platform="tiktok", reason="gone: 410")
+    now = site.status()
+    assert now.stuck["videos"] == 1
+    assert now.oldest_s["video"] == pytest.approx(7200, abs=60)
+    assert now.videos == {"failed": 2, "media": 2}
+    assert now.failures == [{"platform": "tiktok", "cause": "gone", "count": 2}]
+    assert fresh.pk
+
+
+def test_messages_in_the_queue_are_counted():
+    from django.conf import settings
+
+    before = site.queue_lengths()["gpu"]
+    message = settings.QUEUE_DIR / "messages" / "1_2.gpu.msg"
+    message.write_text("{}")
+    try:
+        assert site.queue_lengths()["gpu"] == before + 1
+    finally:
+        message.unlink()
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    monkeypatch.setattr("config.views.workers", lambda: ["worker@here"])
+
+
+@pytest.mark.parametrize(("role", "code"), [("manager", 200), ("admin", 200), ("annotator", 403), ("researcher", 403)])
+def test_the_page_is_for_managers(role, code, answering, healthy):
+    client = Client()
+    client.force_login(UserFactory(role=role))
+    answer = client.get(reverse("status"))
+    assert answer.status_code == code
+    if code == 200:
+        assert "worker@here" in answer.content.decode()
+
+
+def test_figures_need_the_token(client, settings):
+    settings.METRICS_TOKEN = "a token"
+    assert client.get("/metrics").status_code == 403
+    assert client.get("/metrics", headers={"Authorization": "Bearer another"}).status_code == 403
+    answer = client.get("/metrics", headers={"Authorization": "Bearer a token"})
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+def test_without_a_token_only_this_machine_reads_the_figures(client, settings):
+    settings.METRICS_TOKEN = ""
+    assert client.get("/metrics").status_code == 200
+    assert client.get("/metrics", REMOTE_ADDR="10.0.0.9").status_code == 403
+    assert client.get("/metrics", headers={"X-Forwarded-For": "10.0.0.9"}).status_code == 403
+
+
+def test_the_figures_are_well_formed(client, healthy):
+    VideoFactory(state="failed", number=None, platform="tiktok", reason='odd "quoted"\nreason: x')
+    lines = client.get("/metrics").content.decode().splitlines()
+    samples = [line for line in lines if not line.startswith("#")]
+    assert 'emotions_videos{state="failed"} 1' in samples
+    assert "emotions_votes_total 0" in samples
+    assert any(line.startswith('emotions_video_failures{platform="tiktok",cause="odd \\"quoted\\"\\nreason"}') for line in samples)
+    for line in samples:
+        name, value = line.rsplit(" ", 1)
+        assert name.startswith("emotions_")
+        float(value)
