@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import shutil
 import tempfile
 import time
@@ -41,7 +42,8 @@ FLAGS = (
     "--window-size=1100,900",
     "--blink-settings=imagesEnabled=false",
 )
-POLL_S = 0.12
+log = logging.getLogger(__name__)
+POLL_S = 0.1
 PAGE_TIMEOUT_S = 30
 # Walls that end the visit at once; other failures may only mean that the list is not drawn yet.
 WALLS = {Outcome.CAPTCHA, Outcome.LOGIN, Outcome.GONE, Outcome.PRIVATE, Outcome.REGION}
@@ -52,6 +54,26 @@ const tallest = Math.max(...boxes.filter(Boolean).map((box) => box.scrollHeight)
 const lowest = boxes.filter(Boolean).every((box) => box.scrollTop + (box === document.scrollingElement ? innerHeight : box.clientHeight) >= box.scrollHeight - 4);
 return [tallest, lowest];
 """
+# Keeps what the page's own calls bring: lists may draw cards without addresses, or only those in view.
+LISTEN = """
+(() => {
+  const kept = []; let size = 0;
+  const keep = (url, text) => { if ((size += text.length) < 2e7) kept.push([String(url), text]); };
+  Object.defineProperty(window, '__replies', { value: () => kept.splice(0) });
+  const fetch_ = window.fetch;
+  window.fetch = async function (...given) {
+    const reply = await fetch_.apply(this, given);
+    reply.clone().text().then((text) => keep(reply.url, text), () => {});
+    return reply;
+  };
+  const open_ = XMLHttpRequest.prototype.open;
+  XMLHttpRequest.prototype.open = function (...given) {
+    this.addEventListener('load', () => { try { keep(this.responseURL, this.responseText); } catch (error) { /* no text */ } });
+    return open_.apply(this, given);
+  };
+})();
+"""
+REPEATS = 3  # replies in a row that bring nothing new: the list repeats itself for ever
 
 
 @dataclass(frozen=True)
@@ -73,6 +95,12 @@ class Seen:
     ended: bool = False
     failure: Failure | None = None  # a wall that stopped the list; what was seen before it is kept
     rule_version: str = ""
+    repeats: int = 0  # list calls in a row that brought nothing new
+    refused: bool = False  # a call of the page's own was refused: no use in waiting
+
+    @property
+    def stopped(self) -> bool:
+        return self.refused or (self.failure is not None and self.failure.outcome in WALLS)
 
     def add(self, page: ListPage | Failure) -> int:
         """How many things were new on this step."""
@@ -85,7 +113,7 @@ class Seen:
             self.posts.setdefault(post.platform_id, post)
         for word in page.words:
             self.words.setdefault(word.text, word)
-        self.ended = page.ended
+        self.ended = self.ended or page.ended
         self.rule_version = page.rule_version or self.rule_version
         return len(self.posts) + len(self.words) - before
 
@@ -127,7 +155,16 @@ class Browser:
                 self.quit()
                 raise Unreachable(f"Chromium does not start: {str(error)[:300]}", cause="browser") from error
             self.driver.set_page_load_timeout(PAGE_TIMEOUT_S)
+            self._listen(self.driver)
         return self.driver
+
+    @staticmethod
+    def _listen(driver: WebDriver) -> None:
+        """Has the page's replies kept. Where the browser at the other end cannot do that, the drawn page must do."""
+        try:
+            driver.execute("executeCdpCommand", {"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": {"source": LISTEN}})
+        except (WebDriverException, KeyError):
+            log.warning("this browser cannot keep replies: lists are read from the drawn page alone")
 
     def collect(self, url: str, kind: str, budget: Budget) -> Seen:
         """All that a list shows within the budget; a wall is in `failure`. Raises Unreachable when the browser fails."""
@@ -153,8 +190,19 @@ class Browser:
         here = driver.current_url
         if urlsplit(here).path.rstrip("/").endswith("/login"):
             return seen.add(Failure(Outcome.LOGIN, f"sent to {here}"))
-        text = driver.page_source
-        return seen.add(self.adapter.list_page(text + self._variables(driver, kind), here, kind))
+        news = 0
+        for address, text in driver.execute_script("return window.__replies ? window.__replies() : []"):
+            if self.adapter.lists_in(address, kind):
+                fresh = seen.add(self.adapter.list_page(text, address, kind))
+                if seen.failure and seen.failure.outcome is not Outcome.RULE_FAILED:
+                    seen.refused = True
+                    return 0
+                seen.repeats = 0 if fresh else seen.repeats + 1
+                news += fresh
+        drawn = self.adapter.list_page(driver.page_source + self._variables(driver, kind), here, kind)
+        if isinstance(drawn, Failure) and seen.posts and drawn.outcome not in WALLS:
+            return news  # what the replies brought is not drawn as addresses
+        return news + seen.add(drawn)
 
     def _variables(self, driver: WebDriver, kind: str) -> str:
         """Page records whose script has removed itself, written back as text: the variable outlives its script."""
@@ -168,31 +216,34 @@ class Browser:
     def _wait_for_first(self, driver: WebDriver, url: str, kind: str, seen: Seen, deadline: float) -> bool:
         """Whether the list shows anything before the deadline; stops early at a wall."""
         while not self._look(driver, url, kind, seen):
-            if seen.ended or (seen.failure and seen.failure.outcome in WALLS):
-                return bool(seen.ended)
+            if seen.ended or seen.stopped:
+                return False
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_S)
         return True
 
     def _scroll(self, driver: WebDriver, url: str, kind: str, seen: Seen, budget: Budget, deadline: float) -> None:
-        """Steps down the list until it ends, a wall rises, or a budget is spent."""
+        """Steps down the list until it ends, repeats itself, a wall rises, or a budget is spent."""
         cards = self.adapter.clickable(kind)
         clicked = 0
         last_news, height = time.monotonic(), 0
         while not self._enough(seen, budget, deadline):
             if cards:
                 clicked = self._open_cards(driver, cards, clicked, seen, budget, deadline)
+            if seen.ended:
+                return
             tallest, lowest = driver.execute_script(SCROLL)
             seen.steps += 1
             time.sleep(POLL_S)
             news = self._look(driver, url, kind, seen)
-            if seen.failure and seen.failure.outcome in WALLS:
+            if seen.stopped or seen.repeats >= REPEATS:
                 return
-            more_cards = bool(cards) and len(driver.find_elements(By.XPATH, cards["card"])) > clicked
-            if news or tallest > height or not lowest or more_cards:
-                last_news, height = time.monotonic(), max(height, tallest)
-            elif seen.ended or time.monotonic() - last_news > budget.quiet_s:
+            grown, height = tallest > height, max(height, tallest)
+            idle_s = time.monotonic() - last_news
+            if news:
+                last_news = time.monotonic()
+            elif idle_s > budget.quiet_s * (3 if grown or not lowest else 1):
                 return
 
     @staticmethod
@@ -203,7 +254,7 @@ class Browser:
         """Opens each card not opened yet and takes the post's id from the address bar. Returns how many were opened in all."""
         while not self._enough(seen, budget, deadline):
             found = driver.find_elements(By.XPATH, cards["card"])
-            if clicked >= len(found):
+            if clicked >= len(found) or len(seen.posts) >= len(found):  # all are known from the page's calls
                 break
             before = driver.current_url
             driver.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click();", found[clicked])

@@ -59,7 +59,8 @@ def examine(path: str, features: str) -> dict[str, Any]:
     try:
         import av
 
-        av.logging.set_level(av.logging.PANIC)
+        av.logging.restore_default_callback()  # PyAV's own waits for the interpreter inside decoder threads, and then for ever
+        av.logging.set_libav_level(av.logging.PANIC)
         report = look(av, path, features)
     except Exception as error:  # any way in which a file defeats the decoder is a finding about the file
         report = {"problem": f"{type(error).__name__}: {str(error)[:200]}"}
@@ -75,7 +76,8 @@ def look(av: Any, path: str, features: str) -> dict[str, Any]:
         video = container.streams.video[0]
         if video.width * video.height > MAX_PIXELS:
             return {"problem": f"{video.width} × {video.height} pixels are too many"}
-        video.thread_type = "AUTO"
+        video.thread_type = "NONE"
+        video.codec_context.thread_count = 1
         report: dict[str, Any] = {
             "format": container.format.name,
             "codec": video.codec_context.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -122,11 +123,13 @@ class Adapter:
         posts: dict[str, PostRef] = {}
         words: dict[str, TrendingWord] = {}
         matched: list[str] = []
+        ended = False
         for document in rulebook.documents(text, tree, rules):
             error = rulebook.error_in(document)
             if error:
                 return error
             matched.append(document.rule.name)
+            ended = ended or self.says_end(document)
             self._collect(posts, self.listed_posts(document))
             self._collect(words, self.listed_words(document))
         for rule in rules:
@@ -135,7 +138,7 @@ class Adapter:
                 matched.append(rule.name)
             self._collect(posts, drawn_posts)
             self._collect(words, drawn_words)
-        ended = any(re.search(pattern, text) for rule in rules for pattern in rule.data["lists"].get("end_texts", []))
+        ended = ended or any(tree is not None and tree.xpath(path) for rule in rules for path in rule.data["lists"].get("ends", []))
         if not posts and not words:
             wall = rulebook.wall_in(text, tree, self.name)
             if wall or not (ended or matched):
@@ -189,6 +192,18 @@ class Adapter:
 
     def ref(self, post: str, title: Any) -> PostRef:
         return PostRef(self.name, post, self.address("video", post), decoding.clean_title(title))
+
+    @staticmethod
+    def says_end(document: Document) -> bool:
+        """Whether a list's record says that nothing comes after it."""
+        spec = document.rule.data["lists"].get("more", {})
+        values = (value for path in spec.get("paths", []) for value in rulebook.walk(document.root, path))
+        return any((json.dumps(value) if isinstance(value, bool) else str(value)) in spec["end_values"] for value in values)
+
+    def lists_in(self, url: str, kind: str) -> bool:
+        """Whether a call of the page's own script, by its address, brings a part of this kind of list."""
+        rules = (rule for rule in rulebook.rules_for(self.name, kind) if any("body" in place for place in rule.data["locate"]))
+        return any(re.search(pattern, url) for rule in rules for pattern in rule.data["url_patterns"])
 
     def is_advertisement(self, item: Any) -> bool:
         return isinstance(item, dict) and any(item.get(key) for key in self.facts.get("advertisement_keys", []))

@@ -47,7 +47,7 @@ def stage_create(*, name: str, platforms: Iterable[str] = (), seed: int = 0, vid
         raise ValidationError(f"unknown platform {', '.join(unknown)}; known are {', '.join(Platform.values)}")
     dates = {key: settings.pop(key) for key in ("starts_at", "ends_at") if key in settings}
     stage = Stage(name=name, platforms=list(platforms), seed=seed, video_budget=video_budget, settings=settings_checked(settings), **dates)
-    stage.clean_fields()
+    stage.clean_fields(exclude=["platforms", "settings"])
     found, _ = Stage.objects.get_or_create(
         name=name,
         defaults={"platforms": stage.platforms, "seed": seed, "video_budget": video_budget, "settings": stage.settings, **dates},
