@@ -11,7 +11,8 @@
 // Any of them takes digits (how many decimals) and percent: true (0.5 is written 50 %).
 
 const NS = "http://www.w3.org/2000/svg";
-const WIDTH = 640;
+const NARROWEST = 280;
+const WIDEST = 880;
 
 function svg(name, attributes = {}, text) {
   const node = document.createElementNS(NS, name);
@@ -38,9 +39,9 @@ function writer({ digits, percent }) {
 }
 
 /** Round numbers that cover low..high in about `count` steps. */
-export function ticks(low, high, count = 5) {
+export function ticks(low, high, count = 5, least = 0) {
   if (!(high > low)) high = low + 1;
-  const rough = (high - low) / count;
+  const rough = Math.max((high - low) / count, least);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= rough);
   const result = [];
@@ -62,9 +63,12 @@ function range(values, { yMin, yMax }, fromZero) {
   return [low, high];
 }
 
-function frame(figure, height, label) {
+// Drawn at the width that the figure has, so that the text keeps the page's size.
+const widthOf = (figure) => Math.min(Math.max(figure.clientWidth || WIDEST, NARROWEST), WIDEST);
+
+function frame(figure, width, height, label) {
   figure.querySelectorAll("svg, .legend, details").forEach((old) => old.remove());
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label });
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });
   figure.append(picture);
   return picture;
 }
@@ -72,9 +76,9 @@ function frame(figure, height, label) {
 const title = (figure, fallback) => figure.querySelector("figcaption")?.textContent.trim() || fallback;
 const mark = (one, index) => (one.emotion ? `emotion-${one.emotion}` : `series-${index % 6}`);
 
-function yAxis(picture, [low, high], { left, right, top, bottom }, write, label) {
+function yAxis(picture, [low, high], { left, right, top, bottom }, write, label, whole) {
   const y = (value) => bottom - ((value - low) / (high - low)) * (bottom - top);
-  for (const value of ticks(low, high)) {
+  for (const value of ticks(low, high, 5, whole ? 1 : 0)) {
     picture.append(svg("line", { class: "axis", x1: left, x2: right, y1: y(value), y2: y(value) }));
     picture.append(svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, write(value)));
   }
@@ -90,14 +94,15 @@ function legend(figure, series) {
 /** Curves over a common x; a null leaves a gap. */
 export function lineChart(figure, data) {
   const write = writer(data);
-  const box = { left: 52, right: WIDTH - 12, top: 22, bottom: 236 };
-  const picture = frame(figure, 276, title(figure, data.yLabel || ""));
+  const width = widthOf(figure);
+  const box = { left: 52, right: width - 12, top: 22, bottom: 236 };
+  const picture = frame(figure, width, 276, title(figure, data.yLabel || ""));
   const y = yAxis(picture, range(data.series.flatMap((one) => one.values), data, false), box, write, data.yLabel);
   const first = Math.min(...data.x);
   const last = Math.max(...data.x);
   const x = (value) => (last > first ? box.left + ((value - first) / (last - first)) * (box.right - box.left) : (box.left + box.right) / 2);
   const plain = new Intl.NumberFormat(document.documentElement.lang || "en");
-  for (const value of ticks(first, last, 8)) {
+  for (const value of ticks(first, last, width / 80)) {
     if (value >= first && value <= last) picture.append(svg("text", { x: x(value), y: 254, "text-anchor": "middle" }, plain.format(value)));
   }
   if (data.xLabel) picture.append(svg("text", { x: box.right, y: 272, "text-anchor": "end" }, data.xLabel));
@@ -140,10 +145,11 @@ export function barChart(figure, data) {
 }
 
 function upright(figure, data, series, write) {
-  const box = { left: 52, right: WIDTH - 4, top: 22, bottom: 216 };
-  const picture = frame(figure, 244, title(figure, data.yLabel || ""));
+  const full = widthOf(figure);
+  const box = { left: 52, right: full - 4, top: 22, bottom: 216 };
+  const picture = frame(figure, full, 244, title(figure, data.yLabel || ""));
   const all = series.flatMap((one) => [...one.values, ...(one.high || [])]);
-  const y = yAxis(picture, range([...all, data.target ?? NaN], data, true), box, write, data.yLabel);
+  const y = yAxis(picture, range([...all, data.target ?? NaN], data, true), box, write, data.yLabel, known(all).every(Number.isInteger));
   const slot = (box.right - box.left) / data.labels.length;
   const width = Math.min((slot * 0.7) / series.length, 64);
   const base = Math.min(y(0), box.bottom);
@@ -168,10 +174,11 @@ function upright(figure, data, series, write) {
 
 function lying(figure, data, one, write) {
   const row = 26;
-  const left = Math.min(220, 16 + 8 * Math.max(...data.labels.map((label) => shown(data, label).length)));
-  const picture = frame(figure, data.labels.length * row + 8, title(figure, data.yLabel || ""));
+  const width = widthOf(figure);
+  const left = Math.min(width / 3, 16 + 8 * Math.max(...data.labels.map((label) => shown(data, label).length)));
+  const picture = frame(figure, width, data.labels.length * row + 8, title(figure, data.yLabel || ""));
   const [, high] = range([...one.values, ...(one.high || [])], data, true);
-  const x = (value) => left + (value / high) * (WIDTH - left - 64);
+  const x = (value) => left + (value / high) * (width - left - 64);
   data.labels.forEach((label, i) => {
     const value = one.values[i];
     const group = svg("g", { class: data.emotions ? `emotion-${label}` : "series-0" });
@@ -192,9 +199,10 @@ export function heatMap(figure, data) {
   const numbers = known(data.values.flat());
   const low = data.min ?? Math.min(0, ...numbers);
   const high = data.max ?? Math.max(...numbers, low + 1e-9);
-  const left = Math.min(200, 20 + 8 * Math.max(...data.rows.map((name) => shown(data, name).length)));
-  const cell = (WIDTH - left) / data.columns.length;
-  const picture = frame(figure, data.rows.length * 34 + 30, title(figure, ""));
+  const width = widthOf(figure);
+  const left = Math.min(width / 3, 20 + 8 * Math.max(...data.rows.map((name) => shown(data, name).length)));
+  const cell = (width - left) / data.columns.length;
+  const picture = frame(figure, width, data.rows.length * 34 + 30, title(figure, ""));
   data.columns.forEach((name, j) => picture.append(svg("text", { x: left + cell * (j + 0.5), y: 18, "text-anchor": "middle" }, shown(data, name))));
   data.rows.forEach((name, i) => {
     picture.append(svg("text", { class: "value", x: left - 8, y: 30 + i * 34 + 21, "text-anchor": "end" }, shown(data, name)));
@@ -234,7 +242,22 @@ async function dataOf(source) {
   return response.json();
 }
 
+function keepDrawn(figure, draw) {
+  let drawn = 0;
+  new ResizeObserver(() => {
+    const width = widthOf(figure);
+    if (width === drawn) return;
+    drawn = width;
+    const open = figure.querySelector("details")?.open;
+    draw();
+    if (open) figure.querySelector("details").open = true;
+  }).observe(figure);
+}
+
 /** Draws every <figure data-chart data-source> of the page. */
 export async function drawAll(root = document) {
-  for (const figure of root.querySelectorAll("[data-chart]")) KINDS[figure.dataset.chart](figure, await dataOf(figure.dataset.source));
+  for (const figure of root.querySelectorAll("[data-chart]")) {
+    const data = await dataOf(figure.dataset.source);
+    keepDrawn(figure, () => KINDS[figure.dataset.chart](figure, data));
+  }
 }

@@ -16,8 +16,7 @@ from annotation import selectors, services
 from annotation.api.base import REFUSED, Route, checked
 from annotation.api.turns import ProgressSerializer, VoteSerializer, vote_told
 from annotation.rules import taxonomy
-
-PREFERENCES_BYTES = 8192
+from annotation.rules.preferences import preferences_checked
 
 
 class DaySerializer(serializers.Serializer):
@@ -83,15 +82,16 @@ class MyVotesView(OwnRoute):
 
 
 class PreferencesSerializer(serializers.Serializer):
-    preferences = serializers.DictField(required=False, help_text="keys, sound, theme … of the own workbench; merged key by key")
+    preferences = serializers.DictField(required=False, help_text="keys, break_minutes, blur; anything else is refused")
     opted_out = serializers.ListField(
         child=serializers.SlugField(max_length=30), required=False, max_length=30, help_text="content flags not to be shown"
     )
 
     def validate_preferences(self, value: dict[str, Any]) -> dict[str, Any]:
-        if len(repr(value)) > PREFERENCES_BYTES:
-            raise serializers.ValidationError("preferences are too long")
-        return value
+        try:
+            return preferences_checked(value)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
 
 
 class PreferencesView(OwnRoute):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import JavascriptException, NoAlertPresentException
+from selenium.common.exceptions import JavascriptException, NoAlertPresentException, NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -93,7 +93,8 @@ class Page:
         return self.driver.execute_script(script, *arguments)
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
-        return WebDriverWait(self.driver, WAIT_S, poll_frequency=0.03).until(lambda _: condition(), f"waited in vain: {what}")
+        patience = WebDriverWait(self.driver, WAIT_S, 0.03, [NoSuchElementException, StaleElementReferenceException, JavascriptException])
+        return patience.until(lambda _: condition(), f"waited in vain: {what}")
 
     def console(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
@@ -133,7 +134,9 @@ class Page:
         return self
 
     def playing(self) -> bool:
-        return bool(self.js("const v = document.querySelector('video.current'); return v && !v.paused && v.readyState >= 2 && v.currentTime > 0"))
+        return bool(
+            self.js("const v = document.querySelector('video.current'); return v && !v.paused && v.readyState >= 2 && v.currentTime > 0")
+        )
 
     def clip(self) -> str:
         return self.js("return document.querySelector('video.current')?.src ?? ''")

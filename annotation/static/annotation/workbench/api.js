@@ -63,7 +63,7 @@ export async function signIn(url, username, password) {
       credentials: "same-origin",
       redirect: "manual", // success is a redirect; its page is not needed
       headers: { "X-CSRFToken": csrfToken() },
-      body: new URLSearchParams({ username, password }),
+      body: new URLSearchParams({ username, password, next: location.pathname }),
     });
   } catch (error) {
     throw new Offline(error.message);

@@ -159,13 +159,23 @@ function take(answer) {
   const { upcoming: ahead = [], ...first } = answer;
   const leased = [first, ...ahead].filter(({ assignment }) => !outbox.has(assignment));
   const here = leased.find(({ assignment }) => assignment === current?.assignment);
-  const keep = here && root.dataset.state === "working";
-  const item = here ?? leased[0];
-  upcoming = leased.filter((one) => one !== item);
+  const keep = here && root.dataset.state === "working" && !(current.renewed && player.failed);
+  const item = here ? { ...here, renewed: current.renewed } : leased[0];
+  upcoming = leased.filter(({ assignment }) => assignment !== item?.assignment);
   if (!item) return waitForOutbox();
   if (!keep) return show(item);
   current = { ...item, media_url: current.media_url }; // the address on the screen stays: a new one would load the clip again
   player.preload(upcoming.map(({ media_url }) => media_url));
+}
+
+// A clip's address expires: one that fails is asked for anew, once.
+function renew() {
+  if (!current) return;
+  if (current.renewed) say(words.brokenClip, "bad");
+  else {
+    current.renewed = true;
+    refresh();
+  }
 }
 
 function nothingLeft() {
@@ -368,7 +378,7 @@ player.addEventListener("started", showGate);
 player.addEventListener("soundblocked", () => (part("sound-blocked").hidden = false));
 player.addEventListener("soundunblocked", () => (part("sound-blocked").hidden = true));
 player.addEventListener("sound", () => part("mute").setAttribute("aria-pressed", String(player.sound.muted)));
-player.addEventListener("broken", () => say(words.brokenClip, "bad"));
+player.addEventListener("broken", renew);
 drafts.addEventListener("change", showBadge);
 drafts.addEventListener("signedout", askPassword);
 drafts.addEventListener("lost", ({ detail }) => {
@@ -437,7 +447,7 @@ function escape() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || belongsToFocus(event)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || belongsToFocus(event)) return;
   if (event.key === "Escape") escape();
   else if (event.key.length === 1 && picker.letter(event.key.toLowerCase())) event.preventDefault();
   else if (confidence.digit(event.key)) event.preventDefault();

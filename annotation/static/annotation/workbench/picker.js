@@ -109,7 +109,7 @@ export class Picker extends EventTarget {
     const box = this.box.children[index];
     box.classList.add("open");
     this.root.classList.add("choosing");
-    box.scrollIntoView({ block: "nearest" });
+    box.querySelector(".choices").scrollIntoView({ block: "nearest" });
   }
 
   close() {

@@ -36,6 +36,10 @@ export class Player extends EventTarget {
     this.preload(nextUrls);
   }
 
+  get failed() {
+    return Boolean(this.video?.error);
+  }
+
   preload(urls) {
     for (const url of urls) this.load(url);
   }
@@ -47,6 +51,7 @@ export class Player extends EventTarget {
   }
 
   load(url) {
+    if (this.clips.get(url)?.error) this.drop(url); // failed while it was loading ahead: once more
     if (this.clips.has(url)) return this.clips.get(url);
     const video = document.createElement("video");
     Object.assign(video, { src: url, loop: true, playsInline: true, preload: "auto", muted: true, disablePictureInPicture: true });
@@ -81,7 +86,7 @@ export class Player extends EventTarget {
     try {
       await video.play();
     } catch (error) {
-      if (error.name !== "NotAllowedError" || video !== this.video) return; // AbortError: the next clip came
+      if (error.name !== "NotAllowedError" || video !== this.video) return; // AbortError: the next clip came; else see "error"
       video.muted = true; // no sound before the first gesture: play silently and say so
       this.soundBlocked = true;
       this.dispatchEvent(new Event("soundblocked"));
