@@ -266,9 +266,12 @@ def metrics_read(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
     """The whole lines of metrics.jsonl from a byte offset on, and the offset to go on from.
 
     A half-written last line is left for the next call; a line that is no JSON object (a crash, a full disk) is passed over.
+    A file shorter than the offset was cut back by a resumed run, and is read from its beginning.
     """
     try:
         with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < offset:
+                offset = 0
             file.seek(offset)
             data = file.read()
     except FileNotFoundError:

@@ -57,7 +57,7 @@ class Run(models.Model):
     lease = models.UUIDField(null=True, blank=True, help_text="the execution that owns the run; another one writes nothing")
     attempts = models.PositiveSmallIntegerField(default=0)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
-    progress = models.JSONField(default=dict, help_text="the last line of metrics.jsonl")
+    progress = models.JSONField(default=dict, help_text="the newest value of each field of metrics.jsonl")
     metrics = models.JSONField(default=dict, help_text="result.json, once finished")
     error = models.TextField(blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")

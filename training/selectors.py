@@ -45,7 +45,8 @@ def run_curves(run: Run) -> dict[str, list[dict[str, Any]]]:
     rows, _ = launch.metrics_read(run.path / "metrics.jsonl")
     curves: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        curves.setdefault(str(row.get("split", "train")), []).append(row)
+        if "heartbeat" not in row:
+            curves.setdefault(str(row.get("split", "train")), []).append(row)
     return {split: _thinned(points) for split, points in curves.items()}
 
 

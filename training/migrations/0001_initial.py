@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
                 ('lease', models.UUIDField(blank=True, help_text='the execution that owns the run; another one writes nothing', null=True)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
-                ('progress', models.JSONField(default=dict, help_text='the last line of metrics.jsonl')),
+                ('progress', models.JSONField(default=dict, help_text='the newest value of each field of metrics.jsonl')),
                 ('metrics', models.JSONField(default=dict, help_text='result.json, once finished')),
                 ('error', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),

@@ -5,6 +5,7 @@ import socket
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
@@ -62,6 +63,7 @@ class Execution:
     locks: tuple[int, ...]
     lease: uuid.UUID = field(default_factory=uuid.uuid4)
     offset: int = 0
+    progress: dict[str, Any] = field(default_factory=dict)
 
     @property
     def mine(self) -> QuerySet[Run]:
@@ -96,7 +98,6 @@ class Execution:
 
     def train_command(self) -> list[str]:
         run = self.run
-        checkpoints = self.folder / "checkpoints"
         return launch.train_command(
             settings.TRAIN_ENGINE,
             recipe=run.recipe,
@@ -104,7 +105,7 @@ class Execution:
             out=self.folder,
             seed=run.seed,
             overrides=run.overrides,
-            resume=checkpoints.is_dir() and any(checkpoints.iterdir()),
+            resume=(self.folder / "checkpoints").is_dir(),
             num_gpus=len(self.device.gpus),
         )
 
@@ -144,8 +145,9 @@ class Execution:
         """
         try:
             rows, self.offset = launch.metrics_read(self.folder / "metrics.jsonl", self.offset)
-            newest = {"progress": rows[-1]} if rows else {}
-            if not self.mine.update(heartbeat_at=timezone.now(), **newest):
+            for row in rows:
+                self.progress |= {name: value for name, value in row.items() if name != "heartbeat"}
+            if not self.mine.update(heartbeat_at=timezone.now(), progress=self.progress):
                 return LOST
             return CANCELLED if self.mine.filter(cancel_requested_at__isnull=False).exists() else None
         except (OperationalError, InterfaceError) as error:

@@ -161,7 +161,10 @@ def test_metrics_are_read_on_from_where_the_last_reading_ended(tmp_path):
     assert rows == [{"step": 1}, {"step": 2, "loss": None}]
     with path.open("a") as file:
         file.write('p": 3}\n')
-    assert launch.metrics_read(path, offset)[0] == [{"step": 3}]
+    rows, offset = launch.metrics_read(path, offset)
+    assert rows == [{"step": 3}]
+    path.write_text('{"step": 9}\n')
+    assert launch.metrics_read(path, offset)[0] == [{"step": 9}], "a resumed run cuts off what it repeats"
 
 
 def test_the_tail_of_a_log_begins_with_a_whole_line(tmp_path):
