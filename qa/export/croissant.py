@@ -24,6 +24,7 @@ CONTEXT = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -43,6 +44,7 @@ CONTEXT = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -64,11 +66,11 @@ def render(folder: Path, about: Description, clips: Sequence[Clip]) -> str:
         "name": about.title,
         "description": f"{len(clips):,} short videos labelled with one of six emotions; variant {about.variant}, seed {about.seed}.",
         "license": "Research use only; the rights to the clips stay with their authors.",
-        "url": "https://example.org/emotions",
+        "url": f"urn:emotions:{about.variant}:{about.seed}",
         "version": "1.0.0",
         "datePublished": about.facts.get("labelled_until") or "1970-01-01",
         "citeAs": "eMotions: A Large-Scale Dataset and Audio-Visual Fusion Network for Emotion Analysis in Short-form Videos",
-        "distribution": [_file(folder, split) for split in SPLITS] + _file_sets(about),
+        "distribution": [_file(folder, split) for split in SPLITS] + ([_clips(split) for split in SPLITS] if about.media != "none" else []),
         "recordSet": [_records(split) for split in SPLITS],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -87,8 +89,15 @@ def _file(folder: Path, split: str) -> dict[str, Any]:
     }
 
 
-def _file_sets(about: Description) -> list[dict[str, Any]]:
-    return []
+def _clips(split: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{split}-clips",
+        "name": f"{split}-clips",
+        "description": f"The clips of the {split} part.",
+        "encodingFormat": "video/mp4",
+        "includes": f"{split}/*.mp4",
+    }
 
 
 def _records(split: str) -> dict[str, Any]:

@@ -186,6 +186,13 @@ def expected_score(answers: NDArray[np.float64]) -> float:
     return float(np.mean(SCALE * (CONSISTENT_POINTS * consistent + DIFFERENT_POINTS * (decided - consistent))))
 
 
+def expected_scores(answers: Mapping[int, NDArray[np.float64]], allocation: Allocation) -> dict[str, float]:
+    """Expected S_r of every group of an allocation, groups of three only."""
+    groups = sorted({group for _, group in allocation})
+    trios = {group: sorted(person for person, other in allocation if other == group) for group in groups}
+    return {group: expected_score(np.stack([answers[person] for person in trio])) for group, trio in trios.items()}
+
+
 def search_best(
     answers: Mapping[int, NDArray[np.float64]],
     genders: Mapping[int, str],

@@ -1,5 +1,19 @@
 """What is known about labels, agreement, the dataset and its releases."""
 
+from qa.selectors.agreement import agreement_numbers, intra_annotator, ladder_counts, second_look
+from qa.selectors.crosscheck import (
+    Reviewed,
+    StageScores,
+    adjustment_log,
+    answer_shares,
+    as_numbers,
+    candidates,
+    open_turns,
+    rounds_of,
+    stage_reviews,
+    stage_scores,
+    stages,
+)
 from qa.selectors.releases import (
     Cast,
     Drift,
@@ -13,6 +27,7 @@ from qa.selectors.releases import (
     video_ids,
     votes_by_sample,
 )
+from qa.selectors.statistics import adjective_use, dataset_numbers, funnel_counts, raw_and_labelled
 from qa.selectors.votes import CODES, SampleFacts, VoteTable, label_votes, member_votes, sample_facts, vote_table
 
 __all__ = [
@@ -20,17 +35,36 @@ __all__ = [
     "Cast",
     "Drift",
     "Labelled",
+    "Reviewed",
     "SampleFacts",
+    "StageScores",
     "VoteTable",
+    "adjective_use",
+    "adjustment_log",
+    "agreement_numbers",
+    "answer_shares",
+    "as_numbers",
+    "candidates",
+    "dataset_numbers",
+    "funnel_counts",
+    "intra_annotator",
     "label_votes",
     "labelled_videos",
+    "ladder_counts",
     "member_votes",
+    "open_turns",
     "posteriors",
+    "raw_and_labelled",
     "release_by_digest",
     "release_drift",
     "release_facts",
     "releases",
+    "rounds_of",
     "sample_facts",
+    "second_look",
+    "stage_reviews",
+    "stage_scores",
+    "stages",
     "video_ids",
     "vote_table",
     "votes_by_sample",

@@ -1,5 +1,21 @@
 """What changes in quality assurance: cross-checks, swaps of people, releases."""
 
+from qa.services.crosscheck import Adjustment, Drawn, cross_check_draw, cross_check_score, swap_apply, swap_propose, swap_reject
+from qa.services.imports import Imported, cross_check_import
 from qa.services.releases import Difference, release_make, release_verify, releases_diff
 
-__all__ = ["Difference", "release_make", "release_verify", "releases_diff"]
+__all__ = [
+    "Adjustment",
+    "Difference",
+    "Drawn",
+    "Imported",
+    "cross_check_draw",
+    "cross_check_import",
+    "cross_check_score",
+    "release_make",
+    "release_verify",
+    "releases_diff",
+    "swap_apply",
+    "swap_propose",
+    "swap_reject",
+]

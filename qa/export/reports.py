@@ -1,0 +1,151 @@
+"""The consistency report and the dataset's statistics as tables; a new statistic adds one table here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qa.export.tables import Table
+
+TITLES = {
+    "fleiss_kappa": "Fleiss' κ",
+    "krippendorff_alpha": "Krippendorff's α",
+    "gwet_ac1": "Gwet's AC1",
+    "percent_agreement": "agreement",
+}
+
+
+def stage_tables(stage: Mapping[str, Any]) -> list[Table]:
+    """Tab. I of one stage with intervals, its sets, and the consistency ratios."""
+    name, groups = stage["stage"], stage["groups"]
+    scores = [
+        (
+            row["group"],
+            row["reviews"],
+            row["intra_group"],
+            *_pair(row["intra_interval"]),
+            row["inter_group"],
+            *_pair(row["inter_interval"]),
+            row["num_samples"],
+            row["num_waiting"],
+            row["why"],
+        )
+        for row in groups
+    ]
+    sets = [
+        (
+            row["group"],
+            found["origin"],
+            found["index"],
+            found["emotion"],
+            found["size"],
+            found["consistent"],
+            found["different"],
+            found["undecided"],
+            found["waiting"],
+        )
+        for row in groups
+        for found in row["sets"]
+    ]
+    emotions = list(next((member["ratios"] for row in groups for member in row["members"]), {}))
+    ratios = [
+        (row["group"], member["name"], *member["ratios"].values(), member["intra_rater"]) for row in groups for member in row["members"]
+    ]
+    return [
+        Table(
+            f"Stage {name}: consistency within (S_a, 0–1) and between groups (S_r, 0–70), 95 % intervals",
+            ("group", "labels again", "S_a", "low", "high", "S_r", "low", "high", "samples", "waiting", "why"),
+            scores,
+        ),
+        Table(f"Stage {name}: mean and population variance of S_r", ("μ", "σ²"), [(stage["mean"], stage["variance"])]),
+        Table(
+            f"Stage {name}: sets",
+            ("group", "from", "set", "emotion", "samples", "consistent (C)", "different", "more (M)", "waiting"),
+            sets,
+        ),
+        Table(f"Stage {name}: consistency ratios (CR)", ("group", "member", *emotions, "own samples left out"), ratios),
+    ]
+
+
+def agreement_tables(numbers: Mapping[str, Any]) -> list[Table]:
+    """κ, α, AC1 overall; κ per emotion, group, platform and month; pairs; confidence; where labels were decided."""
+    interval = ("value", "low", "high", "samples", "why")
+    tables = [
+        Table(
+            "Agreement of the three members, 95 % bootstrap intervals",
+            ("coefficient", *interval),
+            [(TITLES[name], *_estimate(row)) for name, row in numbers["overall"].items()],
+        )
+    ]
+    for key in ("emotion", "group", "platform", "month"):
+        rows = [(row[key], *_estimate(row)) for row in numbers[f"by_{key}"]]
+        tables.append(Table(f"Fleiss' κ per {key}", (key, *interval), rows))
+    tables.append(
+        Table(
+            "Cohen's κ of pairs",
+            ("first", "second", "samples", "κ", "why"),
+            [(row["first"], row["second"], row["num_samples"], row["value"], row.get("why", "")) for row in numbers["pairs"]],
+        )
+    )
+    confidence = numbers["confidence"]
+    tables.append(
+        Table(
+            "Stated confidence and how often the label agreed",
+            ("from", "to", "votes", "mean confidence", "agreed"),
+            [tuple(row.values()) for row in confidence.get("bins", [])],
+        )
+    )
+    tables.append(
+        Table(
+            "Confidence",
+            ("mean", "expected calibration error", "why"),
+            [(confidence["mean"], confidence.get("expected_error"), confidence.get("why", ""))],
+        )
+    )
+    tables.append(
+        Table(
+            "The same person, the same video again",
+            ("person", "samples", "answered alike", "κ", "why"),
+            [(row["person"], row["num_samples"], row["same"], row["kappa"], row.get("why", "")) for row in numbers["intra_annotator"]],
+        )
+    )
+    return [*tables, Table("Where labels were decided", ("rung", "emotion", "videos"), [tuple(row.values()) for row in numbers["ladder"]])]
+
+
+def statistics_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
+    """File name → table: Tab. II, Tab. III, Fig. 5 and what goes beyond them."""
+    histogram = numbers["durations"]
+    bins = list(zip(histogram["edges_s"][:-1], histogram["edges_s"][1:], histogram["videos"], strict=True))
+    return {
+        "table-2-emotions": _of_rows(
+            "Tab. II: videos, seconds and frames per emotion",
+            ("emotion", "videos", "total (s)", "shortest (s)", "longest (s)", "average (s)", "frames"),
+            numbers["emotions"],
+        ),
+        "table-3-platforms": _of_rows(
+            "Tab. III: raw and labelled videos per platform",
+            ("platform", "raw", "raw share", "labelled", "labelled share"),
+            numbers["platforms"],
+        ),
+        "figure-5-durations": Table(
+            f"Fig. 5 (c): durations; {histogram['short_share']:.2%} last 30 s or less", ("from (s)", "to (s)", "videos"), bins
+        ),
+        "figure-5-topics": _of_rows("Fig. 5 (a): words of topics", ("word", "videos"), numbers["topics"]),
+        "figure-5-content-types": _of_rows("Fig. 5 (b): content types", ("word", "videos"), numbers["content_types"]),
+        "label-platform-month": _of_rows(
+            "Labels by platform and month", ("emotion", "platform", "month", "videos"), numbers["label_platform_month"]
+        ),
+        "adjectives": _of_rows("Use of adjectives", ("adjective", "English", "中文", "emotion", "votes"), numbers["adjectives"]),
+    }
+
+
+def _of_rows(title: str, columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(title, columns, [tuple(row.values()) for row in rows])
+
+
+def _estimate(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (row["value"], row["low"], row["high"], row["num_samples"], row["why"])
+
+
+def _pair(interval: Sequence[float] | None) -> tuple[float | None, float | None]:
+    return (interval[0], interval[1]) if interval else (None, None)

@@ -1,0 +1,172 @@
+"""Agreement between people, with themselves, and of confidence with the outcome; and where labels were decided."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.models import LABEL, Person, Rung, Sample, Vote
+from annotation.rules.taxonomy import EMOTIONS
+from qa.rules import agreement, truth
+from qa.selectors.votes import RUNGS, SampleFacts, VoteTable, label_votes, sample_facts, vote_table
+
+NUM_MEMBERS = 3
+NUM_RESAMPLES = 1000
+SEED = 20260504  # the same votes give the same interval
+MEMBER = RUNGS.index(Rung.MEMBER)
+
+
+def agreement_numbers() -> dict[str, Any]:
+    """Everything about agreement in the label round, JSON-ready, from one pass over its votes.
+
+    Coefficients are over the three members' votes; a coefficient that is undefined has a `why` in place of its value.
+    """
+    votes, facts = vote_table(label_votes()), sample_facts()
+    members = votes.where(votes.rung == MEMBER)
+    samples, ratings = members.matrix()
+    place = facts.place(samples)
+    overall = agreement.patterns(ratings, num_categories=len(EMOTIONS))
+    return {
+        "num_samples": len(samples),
+        "num_votes": len(votes),
+        "overall": _coefficients(overall),
+        "by_emotion": [{"emotion": name} | _kappa(overall.complete(NUM_MEMBERS).against(code)) for code, name in enumerate(EMOTIONS)],
+        "by_group": _sliced("group", facts.group[place], ratings),
+        "by_platform": _sliced("platform", facts.platform[place], ratings),
+        "by_month": _sliced("month", facts.month[place], ratings),
+        "pairs": _pairs(members),
+        "confidence": _confidence(votes, facts),
+        "intra_annotator": intra_annotator(),
+        "ladder": ladder_counts(),
+    }
+
+
+def _coefficients(table: agreement.Patterns) -> dict[str, Any]:
+    rng = np.random.default_rng(SEED)
+    found = {}
+    for name, coefficient in agreement.COEFFICIENTS.items():
+        chosen = table.complete(NUM_MEMBERS) if name == "fleiss_kappa" else table
+        found[name] = asdict(agreement.estimate(coefficient, chosen, rng=rng, num_resamples=NUM_RESAMPLES))
+    return found
+
+
+def _kappa(table: agreement.Patterns) -> dict[str, Any]:
+    return asdict(agreement.estimate(agreement.fleiss_kappa, table, rng=np.random.default_rng(SEED), num_resamples=NUM_RESAMPLES))
+
+
+def _sliced(name: str, values: NDArray[np.str_], ratings: NDArray[np.int8]) -> list[dict[str, Any]]:
+    rows = []
+    for value in sorted(set(values.tolist()) - {""}):
+        table = agreement.patterns(ratings[values == value], num_categories=len(EMOTIONS))
+        rows.append({name: value} | _kappa(table.complete(NUM_MEMBERS)))
+    return rows
+
+
+def _pairs(members: VoteTable) -> list[dict[str, Any]]:
+    """Cohen's κ of every two people who share samples."""
+    _, people, ratings = members.by_person()
+    names = {person.pk: str(person) for person in Person.objects.filter(pk__in=people.tolist())}
+    rows = []
+    for first, second in combinations(range(len(people)), 2):
+        shared = int(((ratings[:, first] >= 0) & (ratings[:, second] >= 0)).sum())
+        if not shared:
+            continue
+        row: dict[str, Any] = {"first": names[int(people[first])], "second": names[int(people[second])], "num_samples": shared}
+        try:
+            row |= {
+                "value": agreement.cohen_kappa(ratings[:, first].astype(int), ratings[:, second].astype(int), num_categories=len(EMOTIONS))
+            }
+        except ValueError as error:
+            row |= {"value": None, "why": str(error)}
+        rows.append(row)
+    return rows
+
+
+def _confidence(votes: VoteTable, facts: SampleFacts) -> dict[str, Any]:
+    """Calibration of members' stated confidence against the label that was decided."""
+    labels = facts.label[facts.place(votes.sample)]
+    chosen = (votes.rung == MEMBER) & (labels >= 0)
+    try:
+        found = agreement.calibration(votes.confidence[chosen], votes.emotion[chosen] == labels[chosen])
+    except ValueError as error:
+        return {"mean": None, "why": str(error)}
+    bins = [
+        {"from": float(low), "to": float(high), "votes": int(count), "confidence": _number(mean), "agreed": _number(share)}
+        for low, high, count, mean, share in zip(
+            found.edges[:-1], found.edges[1:], found.votes, found.confidence, found.agreed, strict=True
+        )
+    ]
+    return {"mean": found.mean_confidence, "expected_error": found.expected_error, "bins": bins}
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def intra_annotator() -> list[dict[str, Any]]:
+    """Per person who was shown own samples again: how many, the share answered alike, and Cohen's κ between the two times."""
+    again = vote_table(Vote.objects.filter(round__startswith="repeat", undone_at__isnull=True))
+    if not len(again):
+        return []
+    first = vote_table(Vote.objects.filter(round=LABEL, undone_at__isnull=True, person__in=np.unique(again.person).tolist()))
+    before = dict(zip(zip(first.person.tolist(), first.sample.tolist(), strict=True), first.emotion.tolist(), strict=True))
+    answers: dict[int, list[tuple[int, int]]] = {}
+    for person, sample, emotion in zip(again.person.tolist(), again.sample.tolist(), again.emotion.tolist(), strict=True):
+        if (person, sample) in before:
+            answers.setdefault(person, []).append((before[person, sample], emotion))
+    names = {person.pk: str(person) for person in Person.objects.filter(pk__in=answers)}
+    rows = []
+    for pk, pairs in sorted(answers.items()):
+        earlier, later = np.array(pairs).T
+        row: dict[str, Any] = {"person": names[pk], "num_samples": len(pairs), "same": float((earlier == later).mean())}
+        try:
+            row["kappa"] = agreement.cohen_kappa(earlier, later, num_categories=len(EMOTIONS))
+        except ValueError as error:
+            row |= {"kappa": None, "why": str(error)}
+        rows.append(row)
+    return rows
+
+
+def ladder_counts() -> list[dict[str, Any]]:
+    """Per rung and emotion: how many labels were decided there."""
+    counts = dict.fromkeys(((rung, emotion) for rung in RUNGS for emotion in EMOTIONS), 0)
+    decided = Sample.objects.filter(state=Sample.State.DECIDED).values_list("decided_rung", "label")
+    for key in decided.iterator(chunk_size=20_000):
+        counts[key] += 1
+    return [{"rung": rung, "emotion": emotion, "videos": count} for (rung, emotion), count in counts.items()]
+
+
+def second_look(*, model: str = "dawid_skene", limit: int = 50) -> list[dict[str, Any]]:
+    """Decided labels that the model believes least, with what it believes instead; most doubtful first."""
+    votes, facts = vote_table(label_votes()), sample_facts()
+    if not len(votes):
+        return []
+    opinion = truth.second_opinion(votes.sample, votes.person, votes.emotion, num_categories=len(EMOTIONS), model=model)
+    labels = facts.label[facts.place(opinion.samples)].astype(int)
+    decided = labels >= 0
+    posterior, samples, labels = opinion.posterior[decided], opinion.samples[decided], labels[decided]
+    rows = []
+    for i in truth.doubtful(labels, posterior, limit=limit).tolist():
+        instead = int(posterior[i].argmax())
+        rows.append(
+            {
+                "sample": int(samples[i]),
+                "label": EMOTIONS[labels[i]],
+                "belief": float(posterior[i, labels[i]]),
+                "instead": EMOTIONS[instead],
+                "instead_belief": float(posterior[i, instead]),
+            }
+        )
+    return _with_videos(rows)
+
+
+def _with_videos(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = Sample.objects.filter(pk__in=[row["sample"] for row in rows]).values_list(
+        "pk", "video__number", "group__letter", "decided_rung"
+    )
+    facts = {pk: rest for pk, *rest in found}
+    return [row | dict(zip(("number", "group", "rung"), facts[row["sample"]], strict=True)) for row in rows]
