@@ -9,7 +9,20 @@ from typing import Any
 from django.db.models import Count, F, Max, Q, QuerySet
 from django.utils import timezone
 
-from annotation.models import LABEL, Assignment, Batch, Group, Person, Rung, Sample, TimelineEvent, Vote
+from annotation.models import (
+    LABEL,
+    Assignment,
+    Attendance,
+    Batch,
+    Group,
+    Person,
+    QualificationAttempt,
+    Rung,
+    Sample,
+    StaffChange,
+    TimelineEvent,
+    Vote,
+)
 
 LIVE = (Assignment.State.OPEN, Assignment.State.LEASED)  # still to be done
 TAKEN = (*LIVE, Assignment.State.SUBMITTED)  # holds a seat
@@ -154,3 +167,27 @@ def agreement_with_outcome(person: Person, *, before: datetime) -> tuple[int, in
     settled = votes.filter(sample__state=Sample.State.DECIDED, sample__decided_at__lt=before)
     counts = settled.aggregate(of=Count("pk"), agreed=Count("pk", filter=Q(emotion=F("sample__label"))))
     return counts["agreed"], counts["of"]
+
+
+def scores_best() -> dict[int, dict[str, float]]:
+    """Person id → part of the labelling test → best score."""
+    best: dict[int, dict[str, float]] = {}
+    rows = QualificationAttempt.objects.filter(score__isnull=False).values("person", "part").annotate(best=Max("score"))
+    for row in rows:
+        best.setdefault(row["person"], {})[row["part"]] = row["best"]
+    return best
+
+
+def attendance() -> dict[int, dict[str, Any]]:
+    """Person id → training sessions attended, and the version of the guide that was last taught."""
+    found: dict[int, dict[str, Any]] = {}
+    rows = Attendance.objects.order_by("session__held_at").values_list("person_id", "session__guide_version")
+    for person_id, version in rows:
+        seen = found.setdefault(person_id, {"sessions": 0})
+        seen["sessions"] += 1
+        seen["guide"] = version
+    return found
+
+
+def staff_changes(limit: int = 30) -> QuerySet[StaffChange]:
+    return StaffChange.objects.select_related("person", "by").order_by("-pk")[:limit]

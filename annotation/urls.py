@@ -4,6 +4,7 @@ from django.urls import path
 
 from annotation.api import me, qualification, samples, staff, turns
 from annotation.views import me as my_page
+from annotation.views import people as people_page
 from annotation.views import workbench
 
 app_name = "annotation"
@@ -13,6 +14,7 @@ urlpatterns = [
     path("leader/", workbench.leader, name="leader"),
     path("expert/", workbench.expert, name="expert"),
     path("me/", my_page.me, name="me"),
+    path("people/", people_page.people, name="people"),
     path(f"{API}assignments/next", turns.NextView.as_view(), name="api-next"),
     path(f"{API}assignments/<int:pk>/draft", turns.DraftView.as_view(), name="api-draft"),
     path(f"{API}assignments/<int:pk>/submit", turns.SubmitView.as_view(), name="api-submit"),

@@ -1,0 +1,180 @@
+"""How fast one gets the next clip and submits a vote: pairs/s and latency over HTTP, closed loop, no think time.
+
+A server of its own (gunicorn), 10,000 samples, 1 and 8 annotators, on SQLite and on a throw-away PostgreSQL. Limits: next and
+submit p95 below 60 ms for one annotator and 250 ms for eight, at least 80 pairs/s at eight on PostgreSQL; after each run the
+database is checked for lost votes and for people in one another's seats.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+SAMPLES = 10_000
+ANNOTATORS = (1, 8)
+SECONDS = 15.0
+ADJECTIVES = ("happy", "scary", "neutral", "calm", "gloomy", "tense")
+P95_LIMIT_MS = {1: 60.0, 8: 250.0}
+PAIRS_LIMIT = {("postgresql", 8): 80.0}
+CHECKOUT = Path(__file__).parent.parent
+
+
+def measure(
+    *, peers: bool = False, samples: int = SAMPLES, seconds: float = SECONDS, stores: tuple[str, ...] = ("sqlite", "postgresql")
+) -> dict[str, Any]:
+    """Figures per store and number of annotators. Peers are measured by bench_annotate_peers, where they are installed."""
+    from tests.servers import postgres
+
+    results: dict[str, Any] = {"samples": samples}
+    for store in stores:
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emotions-bench-"))
+            url = stack.enter_context(postgres()) if store == "postgresql" else ""
+            environment = site_environment(Path(folder), url)
+            filled = fill(environment, samples)
+            with server(environment) as port:
+                for number in ANNOTATORS:
+                    results[f"{store}, {number} annotators"] = judged(store, number, run(port, filled["tokens"][:number], seconds))
+            results[f"{store}, after all"] = check(environment)
+    return results
+
+
+def site_environment(folder: Path, database_url: str) -> dict[str, str]:
+    """The site as it runs in earnest on PostgreSQL; on SQLite as the embedded default."""
+    found = {**os.environ, "EMOTIONS_VAR": str(folder), "THROTTLE_USER": "1000000/min", "LOG_LEVEL": "WARNING"}
+    found.pop("DATABASE_URL", None)
+    if database_url:
+        secret = uuid.uuid4().hex * 2
+        found |= {
+            "DATABASE_URL": database_url,
+            "DEBUG": "off",
+            "SECRET_KEY": secret,
+            "AUTHOR_HASH_KEY": secret,
+            "ALLOWED_HOSTS": "127.0.0.1",
+        }
+        found |= {"SECURE_SSL_REDIRECT": "off"}
+    return found
+
+
+def python(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run([sys.executable, *arguments], env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def fill(environment: dict[str, str], samples: int) -> dict[str, Any]:
+    python(environment, "manage.py", "migrate", "--verbosity", "0")
+    return json.loads(python(environment, "-m", "benchmarks.annotate_data", "fill", str(samples)).splitlines()[-1])
+
+
+def check(environment: dict[str, str]) -> dict[str, Any]:
+    return json.loads(python(environment, "-m", "benchmarks.annotate_data", "check").splitlines()[-1])
+
+
+@contextlib.contextmanager
+def server(environment: dict[str, str]) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", "4"]
+    with open(os.devnull, "w") as silence, subprocess.Popen(command, env=environment, cwd=CHECKOUT, stderr=silence) as process:
+        try:
+            wait_for(port)
+            yield port
+        finally:
+            process.terminate()
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"the server did not come up on port {port}")
+
+
+def run(port: int, tokens: list[str], seconds: float) -> dict[str, Any]:
+    """Everyone takes and votes without a pause for that long; a short warm-up is not counted."""
+    times: dict[str, list[float]] = {"next": [], "submit": []}
+    failures: list[str] = []
+    for length in (2.0, seconds):  # the first is the warm-up
+        for kept in times.values():
+            kept.clear()
+        until = time.monotonic() + length
+        threads = [threading.Thread(target=guarded, args=(failures, annotate, port, token, until, times)) for token in tokens]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise RuntimeError(failures[0])
+    pairs = len(times["submit"]) / seconds
+    return {"pairs_per_s": round(pairs, 1), **{name: percentiles(kept) for name, kept in times.items()}}
+
+
+def guarded(failures: list[str], job: Callable[..., None], *arguments: Any) -> None:
+    try:
+        job(*arguments)
+    except Exception as error:
+        failures.append(f"{type(error).__name__}: {error}")
+
+
+def annotate(port: int, token: str, until: float, times: dict[str, list[float]]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+    tab = str(uuid.uuid4())
+
+    def post(name: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        started = time.perf_counter()
+        connection.request("POST", f"/api/v1/{path}", json.dumps(body), headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        times[name].append(time.perf_counter() - started)
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {text[:200]!r}")
+        return json.loads(text)
+
+    while time.monotonic() < until:
+        turn = post("next", "assignments/next", {"lease_token": tab})
+        vote = {"client_id": str(uuid.uuid4()), "adjective": ADJECTIVES[turn["sample"] % 6], "confidence": 0.7, "lease_token": tab}
+        post("submit", f"assignments/{turn['assignment']}/submit", vote)
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    return {
+        "p50_ms": round(1000 * statistics.median(ordered), 1),
+        "p95_ms": round(1000 * ordered[int(0.95 * (len(ordered) - 1))], 1),
+        "max_ms": round(1000 * ordered[-1], 1),
+    }
+
+
+def judged(store: str, annotators: int, figures: dict[str, Any]) -> dict[str, Any]:
+    limit = P95_LIMIT_MS[annotators]
+    met = all(figures[name]["p95_ms"] < limit for name in ("next", "submit"))
+    least = PAIRS_LIMIT.get((store, annotators))
+    figures |= {"p95_limit_ms": limit, "load_average": round(os.getloadavg()[0], 1)}
+    if least:
+        figures["pairs_limit"] = least
+        met = met and figures["pairs_per_s"] >= least
+    return {**figures, "met": met}
+
+
+if __name__ == "__main__":
+    asked = tuple(sys.argv[1:]) or ("sqlite", "postgresql")
+    print(json.dumps(measure(stores=asked), indent=2))
