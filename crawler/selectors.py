@@ -11,7 +11,7 @@ from django.db.models import Count, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from crawler.models import Platform, Stage, Term, Video, Visit
+from crawler.models import Decision, Host, Platform, Stage, Term, Video, Visit
 
 SALT = "crawler.clip"
 State = Video.State
@@ -118,3 +118,38 @@ def rule_matches() -> list[dict[str, Any]]:
 
 def videos_in_review() -> QuerySet[Video]:
     return Video.objects.filter(state=State.REVIEW).prefetch_related("checks").order_by("pk")
+
+
+REVIEWS_A_DAY = 400  # doubtful clips that one person looks at; more would wear on anybody
+
+
+def reviews_left(user: Any) -> int:
+    """How many more decisions this person may take today."""
+    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    done = Decision.objects.filter(person=user, created_at__gte=today, action__in=["keep", "drop"]).count()
+    return max(0, REVIEWS_A_DAY - done)
+
+
+def decision_last(user: Any) -> Decision | None:
+    """The person's latest decision, if it can still be undone."""
+    last = Decision.objects.filter(person=user).select_related("video").order_by("-pk").first()
+    return last if last and last.action != "undo" else None
+
+
+def resembled(video: Video) -> Video | None:
+    """The earlier video that a doubtful one looks like."""
+    check = video.checks.filter(name="duplicate").order_by("-version").first()
+    return Video.objects.filter(pk=check.evidence.get("other")).first() if check else None
+
+
+def strip_of(video: Video) -> dict[str, Any]:
+    """Where the clip changes, in percent of its length, for the strip under the player."""
+    check = video.checks.filter(name="transition").order_by("-version").first()
+    if check is None or not video.duration_s:
+        return {}
+    percent = [round(100 * second / video.duration_s, 1) for second in check.evidence.get("cuts_s", [])]
+    return {**check.evidence, "cuts_percent": percent, "split_percent": round(100 * check.evidence.get("split_s", 0) / video.duration_s, 1)}
+
+
+def hosts() -> QuerySet[Host]:
+    return Host.objects.order_by("-paused_until", "name")

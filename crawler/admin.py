@@ -1,0 +1,75 @@
+"""The crawler's rows in Django's administration; what services decide is shown, not edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from crawler import models
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that only services write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(models.Video)
+class VideoAdmin(ReadOnlyAdmin):
+    list_display = ("number", "platform", "platform_id", "state", "reason", "duration_s", "stage", "discovered_at")
+    list_filter = ("platform", "state", "stage")
+    search_fields = ("platform_id", "title", "=number")
+    list_select_related = ("stage",)
+
+
+@admin.register(models.Stage)
+class StageAdmin(ReadOnlyAdmin):
+    list_display = ("name", "state", "video_budget", "starts_at", "started_at", "finished_at")
+    list_filter = ("state",)
+
+
+@admin.register(models.Visit)
+class VisitAdmin(ReadOnlyAdmin):
+    list_display = ("stage", "platform", "kind", "subject", "state", "outcome", "found", "new", "rule_version")
+    list_filter = ("platform", "state", "outcome", "stage")
+    list_select_related = ("stage",)
+
+
+@admin.register(models.Term)
+class TermAdmin(ReadOnlyAdmin):
+    list_display = ("platform", "text", "weight", "blocked", "first_stage")
+    list_filter = ("platform", "blocked")
+    search_fields = ("text",)
+    list_select_related = ("first_stage",)
+
+
+@admin.register(models.Check)
+class CheckAdmin(ReadOnlyAdmin):
+    list_display = ("video", "name", "version", "verdict", "reason", "created_at")
+    list_filter = ("name", "verdict")
+    list_select_related = ("video",)
+
+
+@admin.register(models.Host)
+class HostAdmin(ReadOnlyAdmin):
+    list_display = ("name", "next_at", "requests", "bytes", "paused_until", "pause_reason")
+
+
+@admin.register(models.Decision)
+class DecisionAdmin(ReadOnlyAdmin):
+    list_display = ("video", "person", "action", "reason", "created_at")
+    list_select_related = ("video", "person")
+
+
+@admin.register(models.Tombstone)
+class TombstoneAdmin(ReadOnlyAdmin):
+    list_display = ("platform", "platform_id", "number", "reason", "created_at")

@@ -1,0 +1,42 @@
+// The review page by keyboard: every button with data-key is pressed by its key; space plays and stops both clips together.
+
+const typing = (element) => element.closest("input, textarea, select, [contenteditable]");
+
+function press(key) {
+  const button = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  if (!button || button.disabled) return false;
+  button.click();
+  return true;
+}
+
+function playTogether() {
+  const clips = [...document.querySelectorAll("[data-clip]")];
+  const start = clips.some((clip) => clip.paused);
+  for (const clip of clips) {
+    if (start) {
+      clip.currentTime = clips[0].currentTime;
+      clip.play().catch(() => {}); // the browser may want a click first: the controls are there
+    } else clip.pause();
+  }
+  return clips.length > 0;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const onControl = event.target.closest("button, a, video, summary");
+  const done = event.key === " " ? !onControl && playTogether() : press(event.key.toLowerCase());
+  if (done) event.preventDefault();
+});
+
+document.querySelector("[data-unblur]")?.addEventListener("click", (event) => {
+  const sharp = event.currentTarget.getAttribute("aria-pressed") !== "true";
+  event.currentTarget.setAttribute("aria-pressed", String(sharp));
+  document.querySelector("[data-clip]").classList.toggle("blurred", !sharp);
+});
+
+// A decision is sent once: a second key press while the page changes must not decide about the next clip.
+for (const form of document.querySelectorAll("[data-review] form")) {
+  form.addEventListener("submit", () => {
+    for (const button of document.querySelectorAll("[data-key]")) setTimeout(() => { button.disabled = true; });
+  });
+}

@@ -1,0 +1,205 @@
+"""The collection page, the review page, and the clips themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from crawler import selectors, services, tasks
+from crawler.models import Platform, Stage, Term, Video
+
+CHUNK = 256 * 1024
+REASONS = (
+    ("duplicate", gettext_lazy("the same as another clip")),
+    ("unsafe", gettext_lazy("sexual, violent or hateful")),
+    ("transition", gettext_lazy("the emotion changes or is unclear")),
+    ("quality", gettext_lazy("too poor to see or hear")),
+    ("advertisement", gettext_lazy("an advertisement")),
+    ("private", gettext_lazy("shows a private person")),
+)
+
+
+# --- collect ----------------------------------------------------------------------------------------------------
+
+
+class StageForm(forms.Form):
+    name = forms.SlugField(max_length=40, label=gettext_lazy("Name"))
+    platforms = forms.MultipleChoiceField(
+        choices=Platform.choices, required=False, widget=forms.CheckboxSelectMultiple, label=gettext_lazy("Platforms (none: all)")
+    )
+    video_budget = forms.IntegerField(min_value=1, max_value=1_000_000, initial=200, label=gettext_lazy("Videos per platform at most"))
+    terms_per_platform = forms.IntegerField(min_value=0, max_value=200, initial=5, label=gettext_lazy("Words per platform"))
+    seed = forms.IntegerField(min_value=0, initial=0, label=gettext_lazy("Seed"))
+    starts_at = forms.DateTimeField(required=False, label=gettext_lazy("Begin (date and time; empty: when started by hand)"))
+    user_agent = forms.ChoiceField(choices=[("honest", "honest"), ("pool", "pool")], label=gettext_lazy("User agent"))
+
+
+@login_required
+@permission_required("crawler.view_collection", raise_exception=True)
+@require_GET
+def collect(request: HttpRequest) -> HttpResponse:
+    return render(request, "crawler/collect.html", collection(StageForm()))
+
+
+def collection(form: StageForm) -> dict[str, Any]:
+    return {
+        "form": form,
+        "stages": selectors.stages_all(),
+        "funnel": selectors.funnel(),
+        "terms": selectors.terms_heaviest(),
+        "visits_failed": selectors.visits_failed(),
+        "rules": selectors.rule_matches(),
+        "hosts": selectors.hosts(),
+        "platform_names": dict(Platform.choices),
+    }
+
+
+@permission_required("crawler.run_stage", raise_exception=True)
+@require_POST
+def stage_new(request: HttpRequest) -> HttpResponse:
+    form = StageForm(request.POST)
+    if not form.is_valid():
+        return render(request, "crawler/collect.html", collection(form), status=400)
+    values = {name: value for name, value in form.cleaned_data.items() if value is not None}
+    try:
+        stage = services.stage_create(**values)
+    except ValidationError as error:
+        form.add_error(None, error)
+        return render(request, "crawler/collect.html", collection(form), status=400)
+    messages.success(request, _("Stage %(name)s is planned.") % {"name": stage.name})
+    return redirect("crawler:collect")
+
+
+@permission_required("crawler.run_stage", raise_exception=True)
+@require_POST
+def stage_start(request: HttpRequest, pk: int) -> HttpResponse:
+    stage = get_object_or_404(Stage, pk=pk)
+    tasks.crawl_stage.delay_on_commit(stage.pk)
+    messages.success(request, _("Stage %(name)s goes on as soon as a worker is free.") % {"name": stage.name})
+    return redirect("crawler:collect")
+
+
+@permission_required("crawler.run_stage", raise_exception=True)
+@require_POST
+def stage_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    stage = services.stage_stop(get_object_or_404(Stage, pk=pk).pk)
+    messages.success(request, _("Stage %(name)s stops after the step at hand.") % {"name": stage.name})
+    return redirect("crawler:collect")
+
+
+@permission_required("crawler.run_stage", raise_exception=True)
+@require_POST
+def term_block(request: HttpRequest, pk: int) -> HttpResponse:
+    term = get_object_or_404(Term, pk=pk)
+    services.term_block(term.pk, not term.blocked)
+    return redirect("crawler:collect")
+
+
+# --- review -----------------------------------------------------------------------------------------------------
+
+
+@login_required
+@permission_required("crawler.review_video", raise_exception=True)
+@require_GET
+def review(request: HttpRequest) -> HttpResponse:
+    """The next doubtful clip with its evidence, or one asked for by ?video=."""
+    waiting = selectors.videos_in_review()
+    after = request.GET.get("after", "")
+    video = waiting.filter(pk__gt=int(after)).first() if after.isdigit() else None
+    video = video or waiting.first()
+    left = selectors.reviews_left(request.user)
+    context: dict[str, Any] = {"waiting": waiting.count(), "left": left, "reasons": REASONS, "last": selectors.decision_last(request.user)}
+    if video and left:
+        other = selectors.resembled(video)
+        context |= {
+            "video": video,
+            "checks": video.checks.order_by("pk"),
+            "clip": selectors.clip_url(video, user=request.user),
+            "other": other,
+            "other_clip": selectors.clip_url(other, user=request.user) if other and other.file else "",
+            "strip": selectors.strip_of(video),
+            "blurred": any(check.verdict == "review" and check.name != "duplicate" for check in video.checks.all()),
+        }
+    return render(request, "crawler/review.html", context)
+
+
+@permission_required("crawler.review_video", raise_exception=True)
+@require_POST
+def decide(request: HttpRequest, pk: int, action: str) -> HttpResponse:
+    """Keeps, drops or undoes; a decision that comes too late is said, not raised."""
+    get_object_or_404(Video, pk=pk)
+    reason = request.POST.get("reason", "")
+    actions = {
+        "keep": lambda: services.video_keep(pk, user=request.user, reason=reason),
+        "drop": lambda: services.video_drop(pk, user=request.user, reason=reason),
+        "undo": lambda: services.decision_undo(pk, user=request.user),
+    }
+    try:
+        video = actions[action]()
+    except (ValidationError, PermissionDenied) as error:
+        messages.error(request, " ".join(getattr(error, "messages", None) or [str(error)]))
+    else:
+        said = {"keep": _("Kept as %(name)s."), "drop": _("Dropped: %(name)s."), "undo": _("%(name)s waits again.")}[action]
+        messages.success(request, said % {"name": video})
+    return redirect("crawler:review")
+
+
+# --- clips ------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def clip(request: HttpRequest, token: str) -> HttpResponse:
+    """The clip that the token stands for, whole or in part, to the person it was made for and nobody else."""
+    video = selectors.clip_of(token, user=request.user)
+    if video is None or not video.path.is_file():
+        raise Http404
+    response = accelerated(video) or ranged(request, video.path)
+    response.headers["Content-Type"] = "video/webm" if video.file.endswith(".webm") else "video/mp4"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Disposition"] = f'inline; filename="{video.public_name or "clip.mp4"}"'
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    response.headers["Accept-Ranges"] = "bytes"
+    return response
+
+
+def accelerated(video: Video) -> HttpResponse | None:
+    """An empty answer that tells nginx which file to send, where it is set up to."""
+    if not settings.MEDIA_ACCEL_LOCATION:
+        return None
+    return HttpResponse(headers={"X-Accel-Redirect": f"{settings.MEDIA_ACCEL_LOCATION.rstrip('/')}/{video.file}"})
+
+
+def ranged(request: HttpRequest, path: Path) -> HttpResponse | StreamingHttpResponse | FileResponse:
+    """The whole file, one stretch of it (206), or 416 when the stretch lies outside. Several stretches at once are not served."""
+    size = path.stat().st_size
+    wanted = request.headers.get("Range", "")
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted.strip()) if wanted else None
+    if match is None or not (match[1] or match[2]):
+        return FileResponse(path.open("rb"))
+    start, end = (int(match[1]), min(int(match[2] or size - 1), size - 1)) if match[1] else (max(0, size - int(match[2])), size - 1)
+    if start > end or start >= size:
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    headers = {"Content-Range": f"bytes {start}-{end}/{size}", "Content-Length": str(end - start + 1)}
+    return StreamingHttpResponse(stretch(path, start, end - start + 1), status=206, headers=headers)
+
+
+def stretch(path: Path, start: int, length: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        while length > 0 and (chunk := file.read(min(CHUNK, length))):
+            length -= len(chunk)
+            yield chunk
