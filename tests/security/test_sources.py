@@ -1,0 +1,112 @@
+"""What the source may not hold: code from data, unguarded requests, an nginx alias that leads out."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from config.settings import BASE_DIR
+
+APPS = ("annotation", "config", "crawler", "qa", "training")
+FILES = sorted(path for app in APPS for path in (BASE_DIR / app).rglob("*.py") if "migrations" not in path.parts)
+# The only modules that may open a connection to elsewhere, and why.
+OUTWARD = {
+    "crawler/fetch/": "pages and clips, each address through the guard against private networks",
+    "crawler/media/": "the sandboxed child that decodes",
+    "training/engine/mllm_providers.py": "a model server that the operator names on the command line",
+}
+CLIENTS = {"requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "ftplib", "smtplib", "yt_dlp"}
+FROM_DATA = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
+
+
+def names(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def parsed() -> list[tuple[str, ast.Module]]:
+    return [(str(path.relative_to(BASE_DIR)), ast.parse(path.read_text(encoding="utf-8"))) for path in FILES]
+
+
+def test_nothing_is_unpickled():
+    assert [name for name, tree in parsed() if names(tree) & FROM_DATA] == []
+
+
+def test_weights_are_loaded_without_code():
+    unsafe = []
+    for name, tree in parsed():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                safe = any(word.arg == "weights_only" and ast.unparse(word.value) == "True" for word in node.keywords)
+                unsafe += [] if safe else [f"{name}:{node.lineno}"]
+    assert unsafe == []
+
+
+def test_no_text_is_run_as_code_or_as_a_template():
+    forbidden = {"eval", "exec", "os.system", "os.popen", "Template", "engines.from_string", "yaml.load", "mark_safe"}
+    calls = [
+        f"{name}:{node.lineno}"
+        for name, tree in parsed()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (ast.unparse(node.func) in forbidden or any(w.arg == "shell" and ast.unparse(w.value) != "False" for w in node.keywords))
+    ]
+    assert calls == []
+
+
+def test_only_the_guarded_modules_reach_out():
+    stray = [
+        name
+        for name, tree in parsed()
+        if (names(tree) & CLIENTS or sockets(tree)) and not any(name.startswith(prefix) for prefix in OUTWARD)
+    ]
+    assert stray == []
+
+
+def sockets(tree: ast.AST) -> set[str]:
+    """What is used of the module socket, the machine's own name aside."""
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "socket"}
+    return used - {"gethostname"}
+
+
+def test_no_template_lets_text_through_as_markup():
+    pages = [path for path in BASE_DIR.rglob("templates/**/*.html") if ".venv" not in path.parts]
+    assert pages
+    assert [str(path) for path in pages if re.search(r"\|\s*safe\b|autoescape off", path.read_text(encoding="utf-8"))] == []
+
+
+def test_nginx_cannot_be_led_out_of_its_folder():
+    text = (BASE_DIR / "docker" / "nginx.conf").read_text()
+    aliases = re.findall(r"location\s+(\S+)\s*\{[^}]*?\balias\s+([^;]+);", text)
+    assert aliases
+    for location, alias in aliases:
+        assert location.endswith("/"), f"location {location} with an alias needs a slash at its end"
+        assert alias.endswith("/")
+    blocks = re.findall(r"location\s+\S+\s*\{[^}]*alias[^}]*\}", text)
+    assert all("internal;" in block for block in blocks), "clips are served only when the site says so"
+    assert "autoindex on" not in text
+    assert "$proxy_add_x_forwarded_for" not in text, "the visitor could choose the address that is throttled"
+
+
+@pytest.mark.parametrize(
+    "name", ["docker-compose.yml", "Dockerfile", *[f"docker/{p.name}" for p in Path(BASE_DIR / "docker").glob("*.Dockerfile")]]
+)
+def test_no_secret_is_written_into_an_image_or_a_compose_file(name):
+    text = (BASE_DIR / name).read_text()
+    assert not re.search(
+        r"(?i)(password|secret_key|token)\s*[:=]\s*[\"']?[a-z0-9]{8,}", re.sub(r"/run/secrets/\w+|docker/secrets/\w+", "", text)
+    )
+    assert "privileged: true" not in text
+
+
+def test_every_image_ends_as_an_unprivileged_user():
+    for path in [BASE_DIR / "Dockerfile", *(BASE_DIR / "docker").glob("*.Dockerfile")]:
+        users = re.findall(r"^USER (\S+)", path.read_text(), re.MULTILINE)
+        assert users, path
+        assert users[-1] not in ("root", "0")
