@@ -173,8 +173,8 @@ MEDIA_ACCEL_LOCATION = env.text("MEDIA_ACCEL_LOCATION", "")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 2**20
 
 # --- tasks ------------------------------------------------------------------------------------------------------
-CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "filesystem://")
-if CELERY_BROKER_URL == "filesystem://":
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "filesystem://localhost")
+if CELERY_BROKER_URL.startswith("filesystem:"):
     QUEUE_DIR = VAR_DIR / "queue"
     for folder in ("messages", "processed", "control"):
         (QUEUE_DIR / folder).mkdir(parents=True, exist_ok=True)

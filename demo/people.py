@@ -12,6 +12,7 @@ import numpy as np
 
 MEN = ["Bo Chen", "Carl Diaz", "Dewei Fang", "Emil Gruber", "Farid Haddad", "Gang Ito"]
 WOMEN = ["Hanna Jin", "Ines Kaya", "Jia Li"]
+CARELESS = [("Tom Udo", "M"), ("Vera Wu", "F")]  # sit the labelling test and fail it
 LEADERS = [("Karim Mo", "M"), ("Lan Ning", "F"), ("Mei Ortiz", "F")]
 STAFF = [
     ("expert", "Nora Pan", "F", "expert"),
@@ -31,15 +32,15 @@ class SamplePerson:
     role: str
     password: str
     is_simulated: bool
+    care: float  # share of clear cases that they get right
     factors: dict[str, float]
 
 
 def sample_people(passwords: Path, *, seed: int) -> list[SamplePerson]:
-    """Nine annotators, three leaders, and one each of the staff. Passwords are made once and kept in a file of mode 0600."""
+    """Nine annotators and two who will not pass, three leaders, and one each of the staff. Passwords are made once and kept in a file of mode 0600."""
     rng = np.random.default_rng(seed)
     known = json.loads(passwords.read_text()) if passwords.exists() else {}
-    roster = [(name.split()[0].lower(), name, "M", "annotator") for name in MEN]
-    roster += [(name.split()[0].lower(), name, "F", "annotator") for name in WOMEN]
+    roster = [(name.split()[0].lower(), name, gender, "annotator") for name, gender in members()]
     roster += [(f"leader-{name.split()[0].lower()}", name, gender, "leader") for name, gender in LEADERS]
     roster += STAFF
     people = []
@@ -47,9 +48,14 @@ def sample_people(passwords: Path, *, seed: int) -> list[SamplePerson]:
         low = 70 if role == "leader" else 40
         factors = {factor: round(float(rng.uniform(low, 100)), 1) for factor in FACTORS}
         password = known.setdefault(username, secrets.token_urlsafe(9))
-        people.append(SamplePerson(username, name, gender, role, password, role in {"annotator", "leader", "expert"}, factors))
+        care = 0.6 if (name, gender) in CARELESS else 0.985
+        people.append(SamplePerson(username, name, gender, role, password, role in {"annotator", "leader", "expert"}, care, factors))
     write_private(passwords, json.dumps(known))
     return people
+
+
+def members() -> list[tuple[str, str]]:
+    return [(name, "M") for name in MEN] + [(name, "F") for name in WOMEN] + CARELESS
 
 
 def write_private(path: Path, text: str) -> None:
@@ -63,4 +69,4 @@ def write_private(path: Path, text: str) -> None:
 def as_arguments(person: SamplePerson) -> dict[str, object]:
     """What annotation.services.person_create takes."""
     fields = asdict(person)
-    return {**{key: value for key, value in fields.items() if key != "factors"}, **person.factors}
+    return {**{key: value for key, value in fields.items() if key not in {"factors", "care"}}, **person.factors}

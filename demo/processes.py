@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -18,8 +19,20 @@ DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"]
 
 
 @contextmanager
+def only_one(var: Path) -> Iterator[None]:
+    """Holds the folder's lock: two demos or sites on one folder would drive each other's workers. Raises SystemExit."""
+    var.mkdir(parents=True, exist_ok=True)
+    with (var / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"{var} is in use by another ./run demo or ./run serve: end it first, or set EMOTIONS_VAR") from None
+        yield
+
+
+@contextmanager
 def running(
-    name: str, command: Sequence[str], *, log: Path, env: dict[str, str] | None = None, grace_s: float = 10
+    command: Sequence[str], *, log: Path, env: dict[str, str] | None = None, grace_s: float = 10
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A child process with its output in a log file, ended with its whole process group on the way out."""
     log.parent.mkdir(parents=True, exist_ok=True)

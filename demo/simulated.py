@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import requests
+
 from annotation.rules.taxonomy import ADJECTIVES, EMOTIONS
 
 TIMEOUT_S = 30

@@ -1,0 +1,122 @@
+"""`./run demo [--clips DIR] [--no-serve] [--reset]`: the whole journey, from nothing to a labelled, released dataset and a trained network.
+
+Run again, it continues where it was and duplicates nothing; --reset starts over. Its state lies under var/ (EMOTIONS_VAR).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from demo import ROOT
+from demo.clips import make_clips
+from demo.processes import only_one, running, wait_for_line
+from demo.report import Report, bar, console
+from demo.site import free_port
+
+SEED = 2025
+MADE_CLIPS = 60
+STATE = ("demo", "queue", "media", "releases", "runs", "logs")
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    var = Path(os.environ.get("EMOTIONS_VAR") or ROOT / "var").resolve()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave by the same door as Ctrl-C
+    with ExitStack() as stack:
+        stack.enter_context(only_one(var))
+        if options.reset:
+            reset(var)
+        report = Report()
+        clips = options.clips or made_clips(var, report, options.count)
+        port = stack.enter_context(replica(var, clips))
+        os.environ.update(environment(var, port))
+        from demo import journey  # Django's settings read the environment set above
+
+        journey.set_up(var)
+        return journey.travel(report, var=var, seed=SEED, serve=not options.no_serve, port=options.port, recipe=options.recipe)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./run demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--clips", type=existing_folder, help="clips to show on the replica, with labels.csv or a folder per emotion if there are labels"
+    )
+    parser.add_argument("--count", type=int, default=MADE_CLIPS, help="how many clips to make when none are given")
+    parser.add_argument("--no-serve", action="store_true", help="end when the table is printed")
+    parser.add_argument("--reset", action="store_true", help="forget the earlier demo")
+    parser.add_argument("--port", type=int, default=8000, help="where the site is served in the end")
+    parser.add_argument("--recipe", default="debug", help="the training recipe")
+    return parser.parse_args(arguments)
+
+
+def existing_folder(text: str) -> Path:
+    path = Path(text).resolve()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
+    return path
+
+
+def reset(var: Path) -> None:
+    """Removes what a demo made, and nothing else that may lie in the folder."""
+    for name in STATE:
+        shutil.rmtree(var / name, ignore_errors=True)
+    for path in var.glob("emotions.sqlite3*"):
+        path.unlink()
+
+
+def made_clips(var: Path, report: Report, count: int) -> Path:
+    folder = var / "demo" / "clips"
+    with report.stage("clips made") as row, bar("clips with picture and sound", count) as progress:
+        make_clips(folder, count=count, seed=SEED, progress=progress)
+        row.came_in = count
+        row.went_out = len(list(folder.glob("*.mp4")))
+    return folder
+
+
+@contextmanager
+def replica(var: Path, clips: Path) -> Iterator[int]:
+    """The replica of the three platforms; gives its port on loopback."""
+    port, log = free_port(), var / "logs" / "replica.log"
+    log.unlink(missing_ok=True)
+    command = [
+        "-m",
+        "demo.replica",
+        "--port",
+        str(port),
+        "--state",
+        str(var / "demo" / "replica"),
+        "--clips",
+        str(clips),
+        "--seed",
+        str(SEED),
+    ]
+    with running(command, log=log) as child:
+        wait_for_line(log, "replica ready", child)
+        yield port
+
+
+def environment(var: Path, replica_port: int) -> dict[str, str]:
+    """The embedded default, with every platform host led to the replica: the demo never leaves this machine."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "EMOTIONS_VAR": str(var),
+        "CRAWL_REPLICA": f"127.0.0.1:{replica_port}",
+        "CRAWL_REPLICA_CA": str(var / "demo" / "replica" / "ca.pem"),
+        "CRAWL_DELAY_S": "0",
+        "CRAWL_CONTACT": "demo@emotions.invalid",
+    }
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        console.print("ended; run it again to continue")
+        sys.exit(130)
