@@ -6,8 +6,9 @@ import html
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -26,13 +27,13 @@ class Request:
     host: str
     path: str
     query: dict[str, str]
-    headers: Mapping[str, str]
+    headers: Message[str, str]
     cookies: dict[str, str]
     body: bytes = b""
     target: str = ""
 
     @classmethod
-    def parse(cls, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Self:
+    def parse(cls, method: str, target: str, headers: Message[str, str], body: bytes = b"") -> Self:
         parts = urllib.parse.urlsplit(target)
         host = (headers.get("Host") or "").rsplit(":", 1)[0].lower()
         query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))

@@ -124,7 +124,7 @@ def hot_rank(site: Site) -> dict[str, Any]:
     """The trending board as the home page's cache holds it: a pinned entry that is no trend, then the day's words."""
     root = 'visionHotRank({"page":"home","platform":"web"})' if site.today().toordinal() % 2 else 'visionHotRank({"page":"home"})'
     words = site.corpus.board("kuaishou", site.today())
-    entries = [
+    entries: list[dict[str, Any]] = [
         {
             "rank": 0,
             "id": "VisionHotRankItem:pinned",
@@ -154,7 +154,7 @@ def hot_rank(site: Site) -> dict[str, Any]:
     board = {"result": 1, "pcursor": "", "webPageArea": "homexxbrilliant", "items": items, "__typename": "VisionHotRankResult"}
     reference = {"type": "id", "generated": True, "id": f"$ROOT_QUERY.{root}", "typename": "VisionHotRankResult"}
     return {
-        **{entry["id"]: entry | {"__typename": "VisionHotRankItem"} for entry in entries},
+        **{entry["id"]: {**entry, "__typename": "VisionHotRankItem"} for entry in entries},
         f"$ROOT_QUERY.{root}": board,
         "ROOT_QUERY": {root: reference},
     }

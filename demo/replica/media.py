@@ -188,7 +188,7 @@ def ranged(request: Request, body: bytes, content_type: str, *, heed: bool = Tru
 def sound_of(body: bytes) -> bytes:
     """The sound track alone, as the platforms' music links give it; empty where there is none."""
     out = io.BytesIO()
-    with av.open(io.BytesIO(body)) as media:
+    with av.open(io.BytesIO(body), "r") as media:
         if not media.streams.audio:
             return b""
         source = media.streams.audio[0]

@@ -1,6 +1,6 @@
 """The words of the made-up posts: topics, titles, names, and titles that are unsafe or awkward on purpose."""
 
-TOPICS = {
+TOPICS: dict[str, dict[str, tuple[str, ...]]] = {
     "zh": {
         "Excitation": ("高燃混剪", "篮球绝杀", "婚礼惊喜", "街舞挑战", "冲线时刻"),
         "Fear": ("密室逃脱", "深海恐惧", "午夜怪谈", "悬崖秋千"),
@@ -20,7 +20,7 @@ TOPICS = {
 }
 GENERAL = {"tiktok": "foryoupage", "douyin": "上热门", "kuaishou": "快手日常"}
 
-TITLES = {
+TITLES: dict[str, dict[str, tuple[str, ...]]] = {
     "zh": {
         "Excitation": (
             "最后三秒逆转全场",
