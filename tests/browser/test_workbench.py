@@ -9,6 +9,7 @@ from django.contrib.sessions.models import Session
 from selenium.webdriver.common.keys import Keys
 
 from annotation.models import Assignment, Person, Vote
+from annotation.rules.taxonomy import ADJECTIVES
 from tests.browser.driving import PASSWORD, Page
 
 NUM_CLIPS = 20
@@ -251,8 +252,60 @@ def test_chinese_and_dark(bench: Page, axe: str) -> None:
     assert bench.violations(axe) == []
 
 
-@pytest.mark.parametrize("open_part", ["", "group", "guide"])
-def test_axe_finds_nothing(bench: Page, axe: str, open_part: str) -> None:
-    bench.press({"": "", "group": "e", "guide": "?"}[open_part])
-    bench.picture(f"workbench-{open_part or 'plain'}")
-    assert bench.violations(axe) == []
+def test_axe_finds_nothing(bench: Page, axe: str) -> None:
+    for key, name in {"": "plain", "e": "group", "?": "guide"}.items():
+        bench.press(key)
+        bench.picture(f"workbench-{name}")
+        assert bench.violations(axe) == [], name
+
+
+def test_a_clip_whose_address_has_expired_is_fetched_anew(bench: Page) -> None:
+    before = bench.clip()
+    bench.js("document.querySelector('video.current').src = '/clips/expired'")
+    bench.wait(lambda: bench.clip().rpartition("/")[2] not in ("expired", ""), "another address is asked for")
+    bench.workbench()
+    assert before.partition("/clips/")[0] == bench.clip().partition("/clips/")[0]
+
+
+CLOCK = """
+const done = arguments[0];
+import('/static/annotation/workbench/clock.js').then(({ Clock }) => {
+  let now = 0, breaks = 0;
+  const clock = new Clock({ breakMinutes: 10, onBreak: () => (breaks += 1), now: () => now });
+  const work = (minutes) => { for (let s = 0; s < minutes * 60; s += 1) { now += 1000; clock.sign(); clock.tick(); } };
+  const idle = (minutes) => { for (let s = 0; s < minutes * 60; s += 1) { now += 1000; clock.tick(); } };
+  const told = [];
+  work(3); told.push(clock.activeMs / 60000);
+  idle(4); told.push(clock.activeMs / 60000);
+  now += 3600000; clock.tick(); told.push(clock.activeMs / 60000);
+  work(9); told.push(breaks);
+  work(2); told.push(breaks);
+  clock.startClip(1000); told.push(clock.activeMs);
+  done(told);
+});
+"""
+
+
+def test_idle_time_does_not_count_and_a_break_is_offered(bench: Page) -> None:
+    worked, with_idle, after_sleep, before, after, restarted = bench.driver.execute_async_script(CLOCK)
+    assert worked == pytest.approx(3)
+    assert with_idle == pytest.approx(4), "the minute after the last sign counts, the rest does not"
+    assert after_sleep == pytest.approx(4)
+    assert (before, after, restarted) == (0, 1, 1000)
+
+
+LETTERS = """
+const [adjectives, done] = [arguments[0], arguments[1]];
+import('/static/annotation/workbench/letters.js').then(({ lettersOf, groupsOf }) => {
+  const emotions = [...new Set(adjectives.map((one) => one.emotion))].map((key) => ({ key }));
+  const letters = (blind) => groupsOf(adjectives, emotions, blind, 'en').map((group) => [...lettersOf(group.adjectives).values()]);
+  done([letters(false), letters(true)]);
+});
+"""
+
+
+def test_every_adjective_has_a_letter_of_its_own_in_its_group(bench: Page) -> None:
+    table = [{"key": one.key, "name": one.en, "emotion": one.emotion} for one in ADJECTIVES]
+    for groups in bench.driver.execute_async_script(LETTERS, table):
+        assert [len(set(letters)) for letters in groups] == [len(letters) for letters in groups]
+        assert sum(map(len, groups)) == len(ADJECTIVES)

@@ -154,7 +154,8 @@ async function refresh() {
 }
 
 function take(answer) {
-  progress = answer.progress ?? progress;
+  const onTheWay = outbox.votes.length; // the server has not counted these yet
+  progress = { done_today: answer.progress.done_today + onTheWay, waiting: Math.max(answer.progress.waiting - onTheWay, 0) };
   showProgress();
   const { upcoming: ahead = [], ...first } = answer;
   const leased = [first, ...ahead].filter(({ assignment }) => !outbox.has(assignment));
