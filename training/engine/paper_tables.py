@@ -127,6 +127,20 @@ fusion_lgf            | LGF Module          | 67.48 67.19 | 82.78 82.46 | 54.06 
 """,
         ),
         _table(
+            "VII",
+            "Multimodal language models",
+            ("e_T",),
+            SCORES,
+            "avcanet",
+            """
+llava       | LLaVA [73]       | 49.06 47.92
+qwen_vl     | Qwen-VL [74]     | 49.33 50.02
+internvl    | InternVL [75]    | 52.54 52.88
+video_llama | Video-LLaMA [76] | 56.02 55.11
+avcanet     | AV-CANet (ours)  | 67.00 66.28
+""",
+        ),
+        _table(
             "VIII",
             "Fusion strategies in GLCF",
             THREE,

@@ -68,6 +68,14 @@ STRATEGIES = ("gated", "multiply", "neural", "mid_concat", "sum")
 PENALTIES = (0.3, 0.4, 0.5, 0.7)
 LEVELS, MASKS = (1, 2, 3, 4), (1, 2, 4, 8, -1)  # -1: the whole clip
 
+# Table VII: the folder of weights that each is looked for in (net_options model=DIR names another, url=U an endpoint).
+LANGUAGE_MODELS = {
+    "llava": "LLaVA-NeXT-Video-7B-hf",
+    "qwen_vl": "Qwen2.5-VL-7B-Instruct",
+    "internvl": "InternVL3-8B-hf",
+    "video_llama": "VideoLLaMA3-7B",
+}
+
 # What of a network's options follows from the recipe's geometry.
 GEOMETRY: dict[str, dict[str, str]] = {
     "cnn14": {"num_coefficients": "num_mfcc"},
@@ -118,11 +126,19 @@ def fitted(recipe: Recipe) -> Recipe:
     return replace(recipe, net_options={**recipe.net_options, **follows})
 
 
+def language_model(name: str) -> Recipe:
+    """A row of Table VII; nothing is trained, training.engine.mllm asks it."""
+    options = {"model": f"models/{LANGUAGE_MODELS[name]}", "language": "en", "frames": 8}
+    return Recipe(name=name, network="mllm", net_options=options, gamma=PLAIN)
+
+
 def smoke(recipe: Recipe) -> Recipe:
     """The same row at the smallest size that still runs every module: narrow, two small snippets, one epoch, on the processor."""
     sizes: Mapping[str, Any] = {"small": True}
     if recipe.network == "avcanet":
         sizes = DEBUG_NET
+    elif recipe.network == "mllm":
+        sizes = {"tiny": True}
     elif recipe.network in OWN_BRANCHES:
         branch = DEBUG_NET["video" if recipe.network == "video_branch" else "audio"]
         sizes = {"width": DEBUG_NET["width"], **(branch if isinstance(branch, Mapping) else {})}
@@ -169,5 +185,7 @@ BASELINE_RECIPES: dict[str, Callable[[], Recipe]] = {
     "video_branch": lambda: Recipe(name="video_branch", network="video_branch", gamma=PLAIN, loss_weights=OWN_LOGITS, **PICTURES),
     "audio_branch": lambda: Recipe(name="audio_branch", network="audio_branch", gamma=PLAIN, loss_weights=OWN_LOGITS, **SOUND),
 }
+# Not among RECIPES: they cannot be trained.
+MLLM_RECIPES: dict[str, Callable[[], Recipe]] = {name: _named(language_model, name) for name in LANGUAGE_MODELS}
 
 RECIPES.update(BASELINE_RECIPES)  # here, so that either file may be imported first

@@ -31,12 +31,13 @@ import numpy as np
 
 from training.engine.paper_tables import E_MOTIONS, RECALLS, TABLES, PaperRow, PaperTable
 from training.engine.recipes import EMOTIONS, POLARITY, RECIPES, Recipe, overridden
-from training.engine.recipes_baselines import fitted, smoke
+from training.engine.recipes_baselines import MLLM_RECIPES, fitted, smoke
 from training.engine.significance import Difference, holm, paired_bootstrap
 from training.engine.smoke_release import make_smoke_release
 from training.engine.table_text import Block, Cell, Line, csv_text, latex, markdown
 
 STOPPED = 3
+MAKERS = {**RECIPES, **MLLM_RECIPES}
 VARIANT_NAMES = {"all": "e_All", "balanced": "e_B", "test": "e_T"}
 ALIASES = {E_MOTIONS: ("e_All", "e_B", "e_T"), "e_All": (E_MOTIONS,), "e_T": (E_MOTIONS,), "e_B": (E_MOTIONS,)}
 TESTED = ("ACC", "WA-F1")
@@ -95,6 +96,8 @@ def planned(request: Request) -> list[Job]:
         for table in request.tables:
             for dataset in datasets_of(table, request):
                 for row in rows_of(table, request):
+                    if seed not in seeds_of(row, request):
+                        continue
                     job = job_of(row, dataset, seed, request)
                     for one in (job.source, job) if job else ():
                         if one:
@@ -118,6 +121,11 @@ def rows_of(table: PaperTable, request: Request) -> list[PaperRow]:
     return [*chosen, *(PaperRow(name, name, empty) for name in extra)]
 
 
+def seeds_of(row: PaperRow, request: Request) -> range:
+    """One is enough for a language model, which answers greedily: nothing in it is drawn."""
+    return range(1, 2 if row.recipe in MLLM_RECIPES else request.seeds + 1)
+
+
 def release_of(dataset: str, request: Request) -> Path | None:
     """Where the data set lies; eMotions under any of its variants' names."""
     names = (dataset, *ALIASES.get(dataset, ()))
@@ -134,7 +142,7 @@ def job_of(row: PaperRow, dataset: str, seed: int, request: Request) -> Job | No
             return None
     if release is None:
         return None
-    recipe = for_release(RECIPES[row.recipe](), release)
+    recipe = for_release(MAKERS[row.recipe](), release)
     if request.smoke or request.narrow:
         recipe = replace(smoke(recipe), epochs=1 if request.smoke else recipe.epochs)
     recipe = fitted(overridden(recipe, {**(request.changes or {}), "seed": seed}))
@@ -207,12 +215,26 @@ def run_all(jobs: Sequence[Job], *, budget_s: float | None, say: Callable[[str],
 
 
 def run(job: Job) -> None:
-    """Trains and scores one row."""
+    """Trains and scores one row, or asks a language model."""
+    if job.recipe.network == "mllm":
+        ask(job)
+        return
     from training.engine.evaluate import evaluate
     from training.engine.train import train
 
     train(job.recipe, job.release, job.folder, resume=True)
     evaluate(job.folder, job.release)
+    (job.folder / "failed.txt").unlink(missing_ok=True)
+
+
+def ask(job: Job) -> None:
+    """A row of Table VII: the language model's answers on the test part."""
+    from training.engine import mllm
+
+    options = job.recipe.net_options
+    asking = mllm.Asking(job.recipe.classes, str(options["language"]), int(options["frames"]))
+    provider = mllm.provider_of({**options, "device": job.recipe.device}, job.folder.parent)
+    mllm.run(provider, job.release, job.folder, asking)
     (job.folder / "failed.txt").unlink(missing_ok=True)
 
 
@@ -278,11 +300,12 @@ def blocks_of(table: PaperTable, request: Request) -> list[Block]:
     """The table on each of its data sets that is there."""
     blocks = []
     for dataset in datasets_of(table, request):
-        jobs = {id(row): [job_of(row, dataset, seed, request) for seed in range(1, request.seeds + 1)] for row in rows_of(table, request)}
-        lines = [line_of(row, dataset, table, jobs[id(row)]) for row in rows_of(table, request)]
-        baseline = next((row for row in rows_of(table, request) if row.recipe == table.baseline and not row.init_from), None)
-        if baseline:
-            lines = tested(lines, [jobs[id(row)] for row in rows_of(table, request)], jobs[id(baseline)])
+        rows = rows_of(table, request)
+        jobs = [[job_of(row, dataset, seed, request) for seed in seeds_of(row, request)] for row in rows]
+        lines = [line_of(row, dataset, table, own) for row, own in zip(rows, jobs, strict=True)]
+        baseline = next((i for i, row in enumerate(rows) if row.recipe == table.baseline and not row.init_from), None)
+        if baseline is not None:
+            lines = tested(lines, jobs, jobs[baseline])
         remark = "A smoke run: these numbers show that the rows run, and nothing else." if request.smoke else ""
         remark = "Narrow networks (--narrow): not the sizes that the paper trained." if request.narrow else remark
         blocks.append(Block(table.number, table.title, dataset, table.columns, lines, table.baseline, remark))
@@ -355,7 +378,7 @@ def predictions_of(jobs: Sequence[Job | None]) -> Predictions | None:
     done = [job for job in jobs if job and job.is_finished and (job.folder / "predictions.csv").is_file()]
     if not done:
         return None
-    classes = list(done[0].recipe.classes)
+    classes = [*done[0].recipe.classes, "unparsed"]  # what a language model may answer
     tables = []
     for job in done:
         with (job.folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
@@ -433,9 +456,9 @@ def request_of(options: argparse.Namespace) -> Request:
     """Raises ValueError on a table, recipe or release that does not exist."""
     names = list(TABLES) if "all" in options.tables else options.tables
     if unknown := [name for name in names if name not in TABLES]:
-        raise ValueError(f"there is no table {', '.join(unknown)}; choose of {', '.join(TABLES)} (VII: python -m training.engine.mllm)")
+        raise ValueError(f"there is no table {', '.join(unknown)}; choose of {', '.join(TABLES)}")
     only = tuple(name for name in options.recipes.split(",") if name)
-    if unknown := [name for name in only if name not in RECIPES]:
+    if unknown := [name for name in only if name not in MAKERS]:
         raise ValueError(f"there is no recipe {', '.join(unknown)}; python -m training.engine.train --help lists them")
     tables = tuple(TABLES[name] for name in names)
     releases = releases_of(options.release)

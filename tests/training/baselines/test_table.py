@@ -73,6 +73,26 @@ def test_any_change_of_a_recipe_gets_another_folder_but_the_machine_does_not(tmp
     assert table.fingerprint(recipe) == table.fingerprint(table.overridden(recipe, {"device": "cpu", "seed": "9"}))
 
 
+def test_a_language_model_without_weights_is_told_so_in_its_row(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    request = request_for(tmp_path, "VII", only=("llava",), seeds=3)
+    (job,) = table.planned(request)  # one answer is enough: it is not drawn
+    assert table.run_all([job], budget_s=None, say=lambda _: None) == 1
+    (block,) = table.blocks_of(TABLES["VII"], request)
+    assert block.lines[0].note.startswith("failed: no weights at 'models/LLaVA-NeXT-Video-7B-hf'")
+
+
+def test_an_unparsed_answer_is_compared_like_any_other(tmp_path):
+    request = request_for(tmp_path, "VII", only=("llava", "avcanet"))
+    jobs = table.planned(request)
+    for job in jobs:
+        finish(job, [True] * 9 + [False] * 21)
+    answers = jobs[0].folder / "predictions.csv"
+    answers.write_text(answers.read_text().replace("Neutral,Neutral", "Neutral,unparsed"))
+    (block,) = table.blocks_of(TABLES["VII"], request)
+    assert block.lines[0].differences["ACC"].value == pytest.approx(-0.3)
+
+
 def test_two_releases_of_one_name_share_no_runs(tmp_path):
     (tmp_path / "a" / "all").mkdir(parents=True)
     (tmp_path / "b" / "all").mkdir(parents=True)
