@@ -130,7 +130,7 @@ def _alarms(found: Status) -> Any:
 # --- the broker -------------------------------------------------------------------------------------------------
 def queue_lengths() -> dict[str, int | None]:
     """Messages waiting in each queue; None when the broker does not answer."""
-    if settings.CELERY_BROKER_URL == "filesystem://":
+    if settings.CELERY_BROKER_URL.startswith("filesystem:"):
         names = [path.name for path in (settings.QUEUE_DIR / "messages").iterdir()]
         return {queue: sum(name.endswith(f".{queue}.msg") for name in names) for queue in QUEUES}
     try:
