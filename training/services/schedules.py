@@ -26,7 +26,7 @@ def schedule_save(
     crontab_row = _crontab(cron)
     values = {"recipe": recipe, "cron": cron, "variant": variant, "seed": seed, "overrides": overrides or {}}
     schedule, created = Schedule.objects.update_or_create(name=name, defaults=values, create_defaults={**values, "created_by": user})
-    schedule.full_clean()
+    schedule.full_clean(exclude=["created_by"])
     task, _ = PeriodicTask.objects.update_or_create(
         name=f"train: {name}", defaults={"task": TASK, "crontab": crontab_row, "args": json.dumps([schedule.pk]), "enabled": True}
     )
