@@ -130,9 +130,9 @@ class Recipe:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
-    return dict(value) if isinstance(value, Mapping) else value
+    return {k: _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
 
 
 def from_dict(values: Mapping[str, Any]) -> Recipe:
@@ -144,8 +144,13 @@ def from_dict(values: Mapping[str, Any]) -> Recipe:
 
 
 def overridden(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe with fields set from text or plain values. Raises ValueError with the field's name on a bad one."""
+    """The recipe with fields set from text or plain values. Raises ValueError with the field's name on a bad one.
+
+    net_options are merged into those there are; those of another network do not survive a change of network.
+    """
     known = {f.name: f for f in fields(recipe)}
+    if changes.get("network", recipe.network) != recipe.network:
+        recipe = replace(recipe, net_options={})
     parsed = {}
     for key, value in changes.items():
         if key not in known or key == "name":

@@ -29,7 +29,10 @@ def build(recipe: Recipe) -> nn.Module:
     """The recipe's network with fresh weights."""
     if recipe.network not in NETS:
         raise ValueError(f"recipe {recipe.name}: there is no network {recipe.network!r}; choose one of {', '.join(sorted(NETS))}")
-    return NETS[recipe.network](num_classes=recipe.num_classes, **recipe.net_options)
+    try:
+        return NETS[recipe.network](num_classes=recipe.num_classes, **recipe.net_options)
+    except TypeError as error:
+        raise ValueError(f"recipe {recipe.name}: {recipe.network} does not take these net_options ({error}); mend them") from error
 
 
 def device_of(recipe: Recipe) -> torch.device:

@@ -57,8 +57,12 @@ def test_fields_are_set_from_text_in_their_own_type():
         "network": "x",
     }
     recipe = overridden(RECIPES["debug"](), text)
-    assert (recipe.epochs, recipe.lr, recipe.flush_last_group, recipe.gamma, recipe.network) == (3, 0.01, False, (0.1, 0.2, 0.3), "x")
+    assert (recipe.epochs, recipe.lr, recipe.flush_last_group, recipe.gamma, recipe.select_by) == (3, 0.01, False, (0.1, 0.2, 0.3), "uar")
     assert recipe.net_options == {**RECIPES["debug"]().net_options, "levels": 3}
+
+
+def test_the_options_of_one_network_are_not_given_to_another():
+    assert overridden(RECIPES["debug"](), {"network": "audio_branch", "net_options": '{"width": 8}'}).net_options == {"width": 8}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,260 @@
+"""The loop: the same curve from a seed, after a kill, after a stop; what a run folder holds; errors that say what to do."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.engine.conftest import TINY
+from training.engine import runs, train
+from training.engine.optimisers import learning_rate
+from training.engine.recipes import RECIPES, overridden
+
+
+def curve(folder):
+    """What metrics.jsonl says, without what the clock decides."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s")} for row in rows if "heartbeat" not in row]
+
+
+def weights(folder, name="final"):
+    return runs.load_net(folder, name)[1].state_dict()
+
+
+def assert_same_run(one, other):
+    assert curve(one) == curve(other)
+    for name in ("final", "best"):
+        assert_same_weights(weights(one, name), weights(other, name))
+
+
+def assert_same_weights(one, other):
+    assert [key for key, value in one.items() if not torch.equal(value, other[key])] == []
+
+
+@pytest.fixture(scope="module")
+def whole(release, tmp_path_factory):
+    """An uninterrupted run of the tiny recipe."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    train.train(overridden(RECIPES["debug"](), TINY), release, folder)
+    return folder
+
+
+def test_a_run_folder_holds_what_the_contract_says(whole, release):
+    assert (whole / "recipe.json").is_file()
+    facts = json.loads((whole / "environment.json").read_text())
+    assert {"git_commit", "torch", "manifest_sha256", "release", "gpu"} <= facts.keys()
+    assert {p.name for p in (whole / "checkpoints").iterdir()} == {"last.pt", "best.safetensors", "final.safetensors"}
+    rows = curve(whole)
+    steps = [row for row in rows if "epoch" not in row]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4]  # 12 clips, batches of 4, groups of 2: two steps an epoch
+    epochs = [(row["epoch"], row["split"]) for row in rows if "epoch" in row]
+    assert epochs == [(1, "train"), (1, "val"), (2, "train"), (2, "val")]
+    for row in rows:
+        assert math.isfinite(row["loss"])
+    assert all({"acc", "wa_f1", "uar"} <= row.keys() for row in rows if "epoch" in row)
+
+
+def test_one_seed_gives_one_run_and_another_seed_another(whole, release, tmp_path, tiny):
+    train.train(tiny, release, tmp_path / "again")
+    assert_same_run(whole, tmp_path / "again")
+    train.train(replace(tiny, seed=2, epochs=1), release, tmp_path / "other")
+    assert curve(tmp_path / "other")[0]["loss"] != curve(whole)[0]["loss"]
+
+
+class Killed(BaseException):
+    """As sudden as a kill: nothing is written on the way out."""
+
+
+@pytest.mark.parametrize("at", ["step 1", "step 3", "score 1", "score 2", "finish"])
+def test_killed_anywhere_and_resumed_equals_uninterrupted(whole, release, tmp_path, tiny, monkeypatch, at):
+    place, _, number = at.partition(" ")
+    method = {"step": "_step", "score": "_score", "finish": "_finish"}[place]
+    original, calls = getattr(train.Run, method), []
+
+    def dying(self, *given):
+        answer = original(self, *given)
+        calls.append(1)
+        if len(calls) == int(number or 1):
+            raise Killed
+        return answer
+
+    recipe = replace(tiny, checkpoint_every_s=0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Run, method, dying)
+        with pytest.raises(Killed):
+            train.train(recipe, release, tmp_path / "run")
+    train.train(recipe, release, tmp_path / "run", resume=True)
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_a_stop_asked_for_writes_a_checkpoint_and_going_on_equals_uninterrupted(whole, release, tmp_path, tiny, monkeypatch):
+    original, folder = train.Run._step, tmp_path / "run"
+
+    def terminated(self, *given):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Run, "_step", terminated)
+        with pytest.raises(train.Stopped):
+            train.train(tiny, release, folder)
+    progress = runs.load_state(folder / "checkpoints" / "last.pt")["progress"]
+    assert (progress["step"], progress["step_in_epoch"]) == (1, 1)
+    train.train(tiny, release, folder, resume=True)
+    assert_same_run(whole, folder)
+
+
+def test_accumulated_batches_give_the_gradient_of_one_big_batch(release, tmp_path, tiny):
+    # BatchNorm looks at each batch for itself; without it two halves are one whole.
+    frozen = {"net_options": {"video": {**tiny.net_options["video"], "drop_path": 0.0}}}
+    base = overridden(tiny, {"epochs": 1, "modalities": "video", "network": "video_branch", "store": "off"})
+    base = replace(base, net_options={"width": 32, "dropout": 0.0, **frozen["net_options"]["video"]})
+    losses = []
+    for batch_size, accumulate in ((4, 3), (12, 1)):
+        folder = tmp_path / str(batch_size)
+        train.train(replace(base, batch_size=batch_size, accumulate=accumulate), release, folder)
+        losses.append((curve(folder)[0]["loss"], weights(folder)["classifier.weight"]))
+    assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-5)
+    torch.testing.assert_close(losses[0][1], losses[1][1], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("flush", "expected"), [(True, 3), (False, 2)])
+def test_an_incomplete_last_group_is_flushed_or_dropped(release, tmp_path, tiny, flush, expected):
+    recipe = replace(tiny, epochs=1, batch_size=5, accumulate=1, flush_last_group=flush, val_fraction=0.0)
+    recipe = replace(recipe, batch_size=4, accumulate=2)  # 18 clips: 5 batches, 3 groups, the last of one batch
+    train.train(recipe, release, tmp_path / "run")
+    assert len([row for row in curve(tmp_path / "run") if "epoch" not in row]) == expected
+
+
+@pytest.mark.parametrize("changes", [{"checkpoint_gradients": "true"}, {"precision": "tf32"}, {"precision": "bf16"}])
+def test_a_faster_way_gives_the_same_curve_within_its_tolerance(whole, release, tmp_path, tiny, changes):
+    train.train(overridden(tiny, changes), release, tmp_path / "run")
+    tolerance = 0.05 if "bf16" in changes.values() else 1e-5
+    one, other = ([row["loss"] for row in curve(folder) if "epoch" not in row] for folder in (whole, tmp_path / "run"))
+    np.testing.assert_allclose(one, other, rtol=tolerance)
+
+
+def test_without_a_validation_part_the_last_epoch_is_chosen_and_best_on_test_is_kept(release, tmp_path, tiny):
+    folder = tmp_path / "run"
+    train.train(replace(tiny, epochs=1, val_fraction=0.0, test_each_epoch=True, test_protocol="random"), release, folder)
+    assert {row["split"] for row in curve(folder)} == {"train", "test"}
+    for name in ("best", "best_on_test"):
+        assert_same_weights(weights(folder), weights(folder, name))
+
+
+def test_learning_rate_warms_up_then_falls_to_its_floor():
+    recipe = replace(RECIPES["avcanet"](), lr=1.0)
+    rates = [learning_rate(step, 200, recipe) for step in range(200)]
+    assert rates[:10] == pytest.approx(np.arange(1, 11) / 10)
+    assert (np.diff(rates[10:]) <= 0).all()
+    assert rates[10] == 1.0
+    assert rates[-1] == pytest.approx(0.01)
+
+
+# ---- from the command line -------------------------------------------------------------------------------------------
+
+
+def arguments(release, out, *more):
+    chosen = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    return ["--recipe", "debug", "--release", str(release), "--out", str(out), *chosen, *more]
+
+
+def test_a_second_run_into_one_folder_is_refused(whole, release, capsys):
+    assert train.main(arguments(release, whole)) == 1
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_a_finished_run_resumed_is_left_as_it_is(whole, release, capsys):
+    before = (whole / "metrics.jsonl").read_bytes()
+    assert train.main(arguments(release, whole, "--resume")) == 0
+    assert (whole / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_resume_with_another_recipe_is_refused_by_field(release, tmp_path, tiny, capsys):
+    runs.open_run(tmp_path / "run", tiny, {}, resume=False)
+    assert train.main(arguments(release, tmp_path / "run", "--resume", "--set", "lr=0.5")) == 1
+    assert "lr was 0.001 and is 0.5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--set", "epochs"), "FIELD=VALUE"),
+        (("--set", "network=resnet9000"), "there is no network"),
+        (("--set", 'net_options={"colour": 3}'), "does not take these net_options"),
+        (("--set", "device=cuda"), "no GPU"),
+        (("--set", "init_video=/nowhere/swin.pth"), "no weights there"),
+        (("--set", "classes=A,B,C,D,E,F"), "emotion 'Excitation' is none of A"),
+    ],
+)
+def test_what_cannot_run_says_why_in_one_line(release, tmp_path, capsys, more, said):
+    if "cuda" in more[1] and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    assert train.main(arguments(release, tmp_path / "run", *more)) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_loss_that_explodes_stops_the_run(release, tmp_path, capsys):
+    assert train.main(arguments(release, tmp_path / "run", "--set", "lr=1e30", "--set", "clip_grad=0", "--set", "warmup=0")) == 1
+    assert "lower lr" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_sigterm_from_outside_ends_with_3_and_a_kill_can_be_resumed(whole, release, tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "training.engine.train", *arguments(release, folder, "--set", "checkpoint_every_s=0")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for number, status in ((signal.SIGTERM, train.STOPPED), (signal.SIGKILL, -signal.SIGKILL)):
+        child = subprocess.Popen([*command, "--resume"], env=environment, stdout=subprocess.DEVNULL)
+        _wait_for_steps(folder, len(curve(folder)) + 1 if folder.exists() else 1)
+        child.send_signal(number)
+        assert child.wait(60) == status
+    assert subprocess.run([*command, "--resume"], env=environment, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert_same_run(whole, folder)
+
+
+def _wait_for_steps(folder, count):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (folder / "metrics.jsonl").exists() and len(curve(folder)) >= count:
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"no {count} lines in metrics.jsonl within a minute")
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(release, tmp_path):
+    # The video branch alone: BatchNorm of the audio branch sees half a batch in each of two processes.
+    net = json.dumps({"width": 32, "dropout": 0.0, "drop_path": 0.0, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8], "embed_dim": 16})
+    more = [
+        "--set",
+        "network=video_branch",
+        "--set",
+        "modalities=video",
+        "--set",
+        f"net_options={net}",
+        "--set",
+        "store=off",
+        "--set",
+        "augment=none",
+    ]
+    results = []
+    for world in (1, 2):
+        folder = tmp_path / str(world)
+        start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"] if world == 2 else []
+        command = [sys.executable, *start, "-m", "training.engine.train", *arguments(release, folder, *more)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        results.append(curve(folder))
+    for one, other in zip(*results, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=2e-3)
