@@ -48,7 +48,9 @@ class SimulatedAnnotator:
         self.matrix = confusion_matrix(self.rng, ability=self.ability)
 
     def sign_in(self) -> None:
-        """As a browser does it: the form, its token, the session. Raises RuntimeError if the site says no."""
+        """As a browser does it: the form, its token, the session; once. Raises RuntimeError if the site says no."""
+        if "sessionid" in self.session.cookies:
+            return
         self.session.get(f"{self.site}/sign-in/", timeout=TIMEOUT_S).raise_for_status()
         form = {"username": self.username, "password": self.password, "csrfmiddlewaretoken": self.session.cookies["csrftoken"]}
         headers = {"Referer": f"{self.site}/sign-in/"}
