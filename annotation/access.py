@@ -18,12 +18,24 @@ def person_of(user: Any) -> Person:
         raise Http404("no person belongs to this account") from None
 
 
+def permitted_person(user: Any, permissions: tuple[str, ...]) -> Person | None:
+    """The person behind an active user, if an auth group of theirs grants one of these permissions of this app."""
+    names = [name.removeprefix("annotation.") for name in permissions if name.startswith("annotation.")]
+    granted = Person.objects.filter(
+        user_id=user.pk,
+        user__is_active=True,
+        user__groups__permissions__codename__in=names,
+        user__groups__permissions__content_type__app_label="annotation",
+    )
+    return granted.select_related("group").first()
+
+
 def assignment_for(user: Any, pk: int) -> Assignment:
-    return one_of(Assignment.objects.select_related("person", "sample__video").filter(person__user_id=user.pk), pk)
+    return one_of(Assignment.objects.select_related("person").filter(person__user_id=user.pk), pk)
 
 
 def vote_for(user: Any, pk: int) -> Vote:
-    return one_of(Vote.objects.select_related("person", "assignment", "sample").filter(person__user_id=user.pk), pk)
+    return one_of(Vote.objects.select_related("person", "assignment").filter(person__user_id=user.pk), pk)
 
 
 def attempt_for(user: Any, pk: int) -> QualificationAttempt:

@@ -190,7 +190,8 @@ class Assignment(models.Model):
             models.CheckConstraint(condition=Q(seat=0) | Q(rung="member", seat__lte=2) | ~Q(round=LABEL), name="three_member_seats"),
         ]
         indexes = [
-            models.Index(fields=["person", "state", "order", "id"]),
+            models.Index(fields=["person", "order", "id"], condition=Q(state__in=["open", "leased"]), name="turn_queue"),
+            models.Index(fields=["person", "state"]),
             models.Index(fields=["lease_expires_at"], condition=Q(state="leased"), name="leases"),
         ]
 

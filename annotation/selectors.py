@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from annotation.models import (
@@ -85,11 +85,21 @@ def timeline(sample: Sample) -> QuerySet[TimelineEvent]:
 
 
 def progress(person: Person, *, now: datetime) -> dict[str, int]:
-    """Own counts only: votes since midnight (site time), and turns that wait (at most WAITING_CAP)."""
+    """Own counts only: votes since midnight (site time), and turns that wait (at most WAITING_CAP). One query."""
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    done = person.votes.filter(created_at__gte=midnight, undone_at__isnull=True).count()
-    waiting = person.assignments.filter(state__in=LIVE).order_by()[:WAITING_CAP].count()
-    return {"done_today": done, "waiting": waiting}
+    done = Vote.objects.filter(person=OuterRef("pk"), created_at__gte=midnight, undone_at__isnull=True)
+    waiting = Assignment.objects.filter(person=OuterRef("pk"), state__in=LIVE).order_by()[:WAITING_CAP]
+    return Person.objects.filter(pk=person.pk).values(done_today=RowsCounted(done), waiting=RowsCounted(waiting)).get()
+
+
+class RowsCounted(Subquery):
+    """The number of rows as a column of the outer query; a slice is counted as far as it goes."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
+
+    def __init__(self, rows: QuerySet) -> None:
+        super().__init__(rows.values("pk"))
 
 
 def pace(person: Person, *, now: datetime, days: int = 14) -> list[dict[str, Any]]:

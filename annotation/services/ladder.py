@@ -21,13 +21,15 @@ class Step:
     person: Person | None = None
 
 
-def ladder_advance(sample: Sample, *, now: datetime) -> list[TimelineEvent]:
+def ladder_advance(sample: Sample, *, now: datetime, votes: list[Vote] | None = None) -> list[TimelineEvent]:
     """Brings a sample to where its votes put it and returns the events, not saved yet.
 
     The caller holds the lock on the sample's row: two members may cast the third vote at once.
+    votes: those of the label round by time, where the caller has them already, undone ones among them.
     """
-    votes = list(Vote.objects.filter(sample=sample, round=LABEL, undone_at__isnull=True).order_by("created_at", "pk"))
-    step = ladder_step(sample, votes)
+    if votes is None:
+        votes = list(Vote.objects.filter(sample=sample, round=LABEL).order_by("created_at", "pk"))
+    step = ladder_step(sample, [vote for vote in votes if vote.undone_at is None])
     if isinstance(step.verdict, Decided):
         return _settle(sample, step.verdict, now=now)
     return _ask(sample, step)

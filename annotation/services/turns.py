@@ -21,6 +21,10 @@ from annotation.services.samples import sample_close_gone
 from crawler.models import Video
 
 AHEAD = 2  # clips leased and preloaded behind the current one
+SHOWN = (
+    *("order", "rung", "round", "state", "draft", "draft_saved_at", "person_id", "sample_id"),
+    *("sample__content_warning", "sample__video_id", "sample__video__state", "sample__video__duration_s"),
+)
 DRAFT_FIELDS = {"adjective", "confidence", "note"}
 
 
@@ -71,14 +75,11 @@ def assignment_next(
 
 
 def _queue(person: Person, rung: str | None) -> list[Assignment]:
-    """The head of the person's queue. Two queries, each one range of the index (person, state, order)."""
-    mine = Assignment.objects.filter(person=person).select_related("sample__video").defer("sample__video__raw")
+    """The head of the person's queue, with only what the workbench shows of each clip; one range of the index turn_queue."""
+    mine = Assignment.objects.filter(person=person, state__in=LIVE)
     if rung:
         mine = mine.filter(rung=rung)
-    head: list[Assignment] = []
-    for state in LIVE:
-        head += mine.filter(state=state).order_by("order", "pk")[: AHEAD + 1]
-    return sorted(head, key=lambda turn: (turn.order, turn.pk))[: AHEAD + 1]
+    return list(mine.order_by("order", "pk").select_related("sample__video").only(*SHOWN)[: AHEAD + 1])
 
 
 def lease_extend(assignment: Assignment, *, lease_token: uuid.UUID, now: datetime, active_ms: int = 0) -> datetime:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from annotation.models import LABEL, Assignment, Rung, Sample, TimelineEvent, Vote
 from annotation.rules import taxonomy
@@ -20,7 +20,6 @@ from annotation.services.turns import lease_refusal, turn_held_by
 HIGHER = {rung: list(Rung.values)[place + 1 :] for place, rung in enumerate(Rung.values)}
 
 
-@transaction.atomic
 def vote_cast(
     *,
     assignment: Assignment,
@@ -40,13 +39,9 @@ def vote_cast(
     chosen = _adjective(adjective)
     if confidence is None or not 0 <= confidence <= 1:
         raise ValidationError("Give a confidence between 0 and 1.", code="confidence")
-    sample = Sample.objects.select_for_update(no_key=True).get(pk=assignment.sample_id)
-    if repeated := Vote.objects.filter(client_id=client_id).first():
-        return _same(repeated, assignment)
-    _take(assignment, lease_token=lease_token, now=now, active_ms=active_ms)
-    vote = Vote.objects.create(
+    vote = Vote(
         assignment=assignment,
-        sample=sample,
+        sample_id=assignment.sample_id,
         person_id=assignment.person_id,
         rung=assignment.rung,
         round=assignment.round,
@@ -57,13 +52,36 @@ def vote_cast(
         client_id=client_id,
         created_at=now,
     )
-    events = [TimelineEvent(sample=sample, kind="voted", person_id=vote.person_id, detail=_told(vote))]
-    if vote.round == LABEL:
-        events += ladder_advance(sample, now=now)
-    TimelineEvent.objects.bulk_create(events)
+    try:
+        vote = _cast(vote, lease_token=lease_token, active_ms=active_ms)
+    except IntegrityError:
+        raise _used_elsewhere(client_id) from None
     if vote.round == "gold":
         gold_check(assignment.person)
     return vote
+
+
+@transaction.atomic
+def _cast(vote: Vote, *, lease_token: uuid.UUID | None, active_ms: int | None) -> Vote:
+    sample = Sample.objects.select_for_update(no_key=True).get(pk=vote.sample_id)
+    votes = list(Vote.objects.filter(sample=sample, round=vote.round).order_by("created_at", "pk"))
+    for earlier in votes:
+        if earlier.client_id == vote.client_id:
+            return _same(earlier, vote)
+    _take(vote.assignment, lease_token=lease_token, now=vote.created_at, active_ms=active_ms)
+    vote.save(force_insert=True)
+    events = [TimelineEvent(sample=sample, kind="voted", person_id=vote.person_id, detail=_told(vote))]
+    if vote.round == LABEL:
+        events += ladder_advance(sample, now=vote.created_at, votes=[*votes, vote])
+    TimelineEvent.objects.bulk_create(events)
+    return vote
+
+
+def _used_elsewhere(client_id: uuid.UUID) -> Exception:
+    """What to raise for a client_id that another sample's vote has already; anything else was not expected."""
+    if Vote.objects.filter(client_id=client_id).exists():
+        return Conflict("This client_id was used for another clip; make a new one for each submission.", code="client_id_used")
+    return RuntimeError(f"the vote {client_id} broke a constraint of the database")
 
 
 def _adjective(key: str) -> taxonomy.Adjective:
@@ -73,12 +91,12 @@ def _adjective(key: str) -> taxonomy.Adjective:
         raise ValidationError(str(error), code="adjective") from None
 
 
-def _same(vote: Vote, assignment: Assignment) -> Vote:
-    if vote.assignment_id != assignment.pk:
+def _same(earlier: Vote, vote: Vote) -> Vote:
+    if earlier.assignment_id != vote.assignment_id:
         raise Conflict("This client_id was used for another clip; make a new one for each submission.", code="client_id_used")
-    if vote.undone_at:
+    if earlier.undone_at:
         raise Conflict("This vote was undone; submit again with a new client_id.", code="undone")
-    return vote
+    return earlier
 
 
 def _take(assignment: Assignment, *, lease_token: uuid.UUID | None, now: datetime, active_ms: int | None) -> None:
