@@ -72,7 +72,7 @@ class Release(models.Model):
     """A frozen variant of the dataset in a folder; never changed once written."""
 
     name = models.SlugField(max_length=60, unique=True)
-    variant = models.CharField(max_length=30, help_text="all, balanced, test")
+    variant = models.CharField(max_length=30, help_text="all, balanced, test; imported for a dataset from elsewhere")
     seed = models.PositiveIntegerField()
     path = models.CharField(max_length=500)
     sha256 = models.CharField(max_length=64, help_text="of release.json, which holds the sha256 of every other file")
@@ -80,6 +80,8 @@ class Release(models.Model):
     made_by = models.CharField(max_length=40, blank=True, help_text="git commit of the program")
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    verified_at = models.DateTimeField(null=True, blank=True, help_text="when its files were last compared with release.json")
+    problems = models.JSONField(default=list, help_text="what that found wrong, one line each")
     superseded_reason = models.CharField(max_length=200, blank=True, help_text="a label was re-opened or a video taken down since")
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
 from qa.export.formats import FORMATS
+from qa.export.imported import find_clips, write_imported
 from qa.export.release import MEDIA, Description, ReleaseError, counts_of, read_manifest, read_rows, sha256_of, verify, write_release
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "Description",
     "ReleaseError",
     "counts_of",
+    "find_clips",
     "read_manifest",
     "read_rows",
     "sha256_of",
     "verify",
+    "write_imported",
     "write_release",
 ]

@@ -55,7 +55,7 @@ def write_release(
     draft = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     try:
         _write(draft, clips, about, progress)
-        return _put(draft, target)
+        return put(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -97,7 +97,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ReleaseError(f"{path} is not there: is this a release folder?") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ReleaseError(f"{path} is damaged: {error}") from None
-    if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION or not isinstance(manifest.get("files"), dict):
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("format_version") != FORMAT_VERSION
+        or not all(isinstance(manifest.get(key), kind) for key, kind in (("files", dict), ("counts", dict), ("classes", list)))
+    ):
         raise ReleaseError(f"{path} is not a release of format {FORMAT_VERSION}")
     return manifest
 
@@ -157,49 +161,54 @@ def _write(draft: Path, clips: Sequence[Clip], about: Description, progress: Cal
     counts = counts_of(clips)
     (draft / "README.md").write_text(card.render(about, clips, counts), encoding="utf-8")
     (draft / "croissant.json").write_text(croissant.render(draft, about, clips), encoding="utf-8")
-    for path in sorted(draft.rglob("*")):
-        name = path.relative_to(draft).as_posix()
-        if path.is_file() and name not in files:
-            files[name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
-    (draft / "release.json").write_text(_manifest(about, counts, files), encoding="utf-8")
-
-
-def _manifest(about: Description, counts: Mapping[str, Any], files: Mapping[str, Any]) -> str:
-    content = {
-        "format_version": FORMAT_VERSION,
+    facts = {
         "name": about.title,
         "variant": about.variant,
         "seed": about.seed,
         "classes": list(CLASSES),
         "counts": counts,
-        "num_clips": sum(sum(part.values()) for part in counts.values()),
         "short": list(about.short),
-        "media": about.media != "none",
+        "media": with_media,
         "formats": sorted(about.formats),
         "adjective_table": about.facts.get("adjective_table", 1),
-        "files": dict(sorted(files.items())),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_manifest(draft, files, facts)
+
+
+def write_manifest(folder: Path, files: dict[str, dict[str, Any]], facts: Mapping[str, Any]) -> None:
+    """release.json: the facts, and sha256 and size of every file; `files` has those that are known already."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in files:
+            files[name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+    num_clips = sum(sum(part.values()) for part in facts["counts"].values())
+    content = {"format_version": FORMAT_VERSION, **facts, "num_clips": num_clips, "files": dict(sorted(files.items()))}
+    (folder / "release.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _place(clip: Clip, path: Path, media: str) -> dict[str, Any]:
-    """Links or copies the clip; a link that the file system refuses becomes a copy. The bytes must be those that were accepted."""
+    facts = place_file(clip.source, path, media)
+    if clip.sha256 and facts["sha256"] != clip.sha256:
+        raise ReleaseError(f"{clip.file_name}: {clip.source} is no longer the file that was accepted (its sha256 differs)")
+    return facts
+
+
+def place_file(source: Path, path: Path, media: str) -> dict[str, Any]:
+    """Links or copies a file, and its sha256 and size; a link that the file system refuses becomes a copy."""
     if media == "link":
         try:
-            os.link(clip.source, path)
+            os.link(source, path)
         except OSError as error:
             if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}:
                 raise
-            shutil.copyfile(clip.source, path)
+            shutil.copyfile(source, path)
     else:
-        shutil.copyfile(clip.source, path)
-    sha256 = sha256_of(path)
-    if clip.sha256 and sha256 != clip.sha256:
-        raise ReleaseError(f"{clip.file_name}: {clip.source} is no longer the file that was accepted (its sha256 differs)")
-    return {"sha256": sha256, "bytes": path.stat().st_size}
+        shutil.copyfile(source, path)
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
-def _put(draft: Path, target: Path) -> tuple[Path, bool]:
+def put(draft: Path, target: Path) -> tuple[Path, bool]:
+    """Renames the finished draft into its place; where the very same release lies there already, that one stays."""
     if not target.exists():
         draft.rename(target)
         return target, True
@@ -213,8 +222,10 @@ def _verify_rows(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
         rows = read_rows(folder)
     except ReleaseError as error:
         return [str(error)]
-    counts = {split: dict.fromkeys(CLASSES, 0) for split in SPLITS}
-    for row in rows.values():
+    counts = {split: dict.fromkeys(manifest["classes"], 0) for split in SPLITS}
+    for name, row in rows.items():
+        if row.get("label") not in counts[row["split"]]:
+            return [f"{row['split']}/{name}: its label {row.get('label')!r} is not a class of release.json"]
         counts[row["split"]][row["label"]] += 1
     if counts != manifest["counts"]:
         return ["release.json: its counts are not those of metadata.jsonl"]

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LOWEST, HIGHEST = 1, 5
-SCALE = {1: "bad", 2: "poor", 3: "fair", 4: "good", 5: "excellent"}
 
 
 def sample_size(population: int, *, margin: float = 0.05, confidence: float = 0.95, proportion: float = 0.5) -> int:

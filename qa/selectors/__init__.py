@@ -14,6 +14,8 @@ from qa.selectors.crosscheck import (
     stage_scores,
     stages,
 )
+from qa.selectors.lineage import lineage, video_find
+from qa.selectors.mos import mos_next, mos_numbers, mos_progress
 from qa.selectors.releases import (
     Cast,
     Drift,
@@ -27,8 +29,10 @@ from qa.selectors.releases import (
     video_ids,
     votes_by_sample,
 )
-from qa.selectors.statistics import adjective_use, dataset_numbers, funnel_counts, raw_and_labelled
+from qa.selectors.reports import last_report, report_history, set_rows
+from qa.selectors.statistics import adjective_use, dataset_numbers, dataset_version, funnel_counts, raw_and_labelled
 from qa.selectors.votes import CODES, SampleFacts, VoteTable, label_votes, member_votes, sample_facts, vote_table
+from qa.selectors.waiting import waiting_for
 
 __all__ = [
     "CODES",
@@ -46,12 +50,18 @@ __all__ = [
     "as_numbers",
     "candidates",
     "dataset_numbers",
+    "dataset_version",
     "funnel_counts",
     "intra_annotator",
     "label_votes",
     "labelled_videos",
     "ladder_counts",
+    "last_report",
+    "lineage",
     "member_votes",
+    "mos_next",
+    "mos_numbers",
+    "mos_progress",
     "open_turns",
     "posteriors",
     "raw_and_labelled",
@@ -59,13 +69,17 @@ __all__ = [
     "release_drift",
     "release_facts",
     "releases",
+    "report_history",
     "rounds_of",
     "sample_facts",
     "second_look",
+    "set_rows",
     "stage_reviews",
     "stage_scores",
     "stages",
+    "video_find",
     "video_ids",
     "vote_table",
     "votes_by_sample",
+    "waiting_for",
 ]

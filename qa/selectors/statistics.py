@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Q, QuerySet
 
 from annotation.models import LABEL, Sample, Vote
 from annotation.rules import taxonomy
@@ -97,7 +97,14 @@ def funnel_counts() -> dict[str, int]:
     return counts | {"labelled": labelled.count(), "released": labelled.filter(video__release_items__isnull=False).distinct().count()}
 
 
-def _labelled():
+def dataset_version() -> str:
+    """Changes whenever a statistic might: the number of labels, votes and videos, and the latest decision."""
+    facts = _labelled().aggregate(count=Count("pk"), last=Max("decided_at"))
+    last = f"{facts['last']:%Y%m%d%H%M%S%f}" if facts["last"] else "none"
+    return f"{facts['count']}-{last}-{Video.objects.count()}-{Vote.objects.aggregate(last=Max('pk'))['last']}"
+
+
+def _labelled() -> QuerySet[Sample]:
     return Sample.objects.filter(state=Sample.State.DECIDED, video__state=Video.State.ACCEPTED)
 
 

@@ -2,7 +2,9 @@
 
 from qa.services.crosscheck import Adjustment, Drawn, cross_check_draw, cross_check_score, swap_apply, swap_propose, swap_reject
 from qa.services.imports import Imported, cross_check_import
+from qa.services.mos import dataset_import, mos_rate, mos_sample
 from qa.services.releases import Difference, release_make, release_verify, releases_diff
+from qa.services.reports import release_check, report_make
 
 __all__ = [
     "Adjustment",
@@ -12,9 +14,14 @@ __all__ = [
     "cross_check_draw",
     "cross_check_import",
     "cross_check_score",
+    "dataset_import",
+    "mos_rate",
+    "mos_sample",
+    "release_check",
     "release_make",
     "release_verify",
     "releases_diff",
+    "report_make",
     "swap_apply",
     "swap_propose",
     "swap_reject",

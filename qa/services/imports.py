@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotation.services.votes_file import number_of
 from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Assignment, Group, Person, Rung, Sample, Vote
 from annotation.rules.taxonomy import parse_emotion
 from annotation.services import BadLines
+from annotation.services.votes_file import number_of
 from crawler.models import Video
 from qa.models import CrossCheckItem, CrossCheckSet
 from qa.rules.consistency import STAGE_SETS

@@ -12,7 +12,7 @@ import pytest
 
 from annotation.models import Assignment, Person, Sample, Vote
 from annotation.rules.taxonomy import EMOTIONS
-from tests.factories import GroupFactory, PersonFactory, SampleFactory, UserFactory, VideoFactory
+from tests.factories import GroupFactory, PersonFactory, StageFactory, UserFactory, VideoFactory
 
 WHEN = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 COUNTS = {"Excitation": 11, "Fear": 2, "Neutral": 9, "Relaxation": 6, "Sadness": 4, "Tension": 5}
@@ -54,18 +54,48 @@ def cast(
     )
 
 
-def labelled_sample(number: int, label: str, members: list[Person], media_root: Path, *, votes: tuple[str, ...] | None = None) -> Sample:
-    """An accepted video with a file of its own and a label that its members' votes decided."""
-    content = f"clip {number} ".encode() * (number + 3)
-    sha256 = hashlib.sha256(content).hexdigest()
-    file = media_root / "sha256" / f"{sha256}.mp4"
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(content)
-    video = VideoFactory(number=number, sha256=sha256, size_bytes=len(content), file=f"sha256/{sha256}.mp4", duration_s=3.5 + number)
-    sample = SampleFactory(video=video, group=members[0].group, state="decided", label=label, decided_rung="member", decided_at=WHEN)
-    for i, emotion in enumerate(votes or (label, label, EMOTIONS[number % 6])):
-        cast(sample, members[i], emotion, minutes=number, seat=i, confidence=0.5 + i / 10)
-    return sample
+def labelled_samples(rows: list[tuple[int, str, list[Person]]], media_root: Path) -> list[Sample]:
+    """(number, label, members) → accepted videos with files of their own, labelled two votes or three to none; in few statements."""
+    (media_root / "sha256").mkdir(exist_ok=True)
+    stage = StageFactory()
+    videos, samples, turns, votes = [], [], [], []
+    for number, label, members in rows:
+        content = f"clip {number} ".encode() * (number % 50 + 3)
+        sha256 = hashlib.sha256(content).hexdigest()
+        (media_root / "sha256" / f"{sha256}.mp4").write_bytes(content)
+        video = VideoFactory.build(
+            stage=stage, number=number, sha256=sha256, size_bytes=len(content), file=f"sha256/{sha256}.mp4", duration_s=3.5 + number
+        )
+        sample = Sample(
+            video=video, group=members[0].group, state="decided", rung="member", label=label, decided_rung="member", decided_at=WHEN
+        )
+        videos.append(video)
+        samples.append(sample)
+        for i, emotion in enumerate((label, label, EMOTIONS[number % 6])):
+            turn = Assignment(sample=sample, person=members[i], rung="member", seat=i, state="submitted")
+            turns.append(turn)
+            votes.append(
+                Vote(
+                    assignment=turn, sample=sample, person=members[i], rung="member", emotion=emotion, confidence=0.5 + i / 10,
+                    client_id=uuid.uuid4(), created_at=WHEN + timedelta(minutes=number),
+                )
+            )  # fmt: skip
+    for rows_of_one_kind in (videos, samples, turns, votes):
+        type(rows_of_one_kind[0]).objects.bulk_create(rows_of_one_kind)
+    return samples
+
+
+def answer_turns(turns, said) -> None:
+    """A vote for every turn: said(turn) is its emotion."""
+    turns = list(turns.select_related("person__user"))
+    Vote.objects.bulk_create(
+        Vote(
+            assignment=turn, sample_id=turn.sample_id, person=turn.person, rung=turn.rung, round=turn.round, emotion=said(turn),
+            confidence=0.8, client_id=uuid.uuid4(), created_at=WHEN,
+        )
+        for turn in turns
+    )  # fmt: skip
+    Assignment.objects.filter(pk__in=[turn.pk for turn in turns]).update(state="submitted")
 
 
 @pytest.fixture
@@ -77,6 +107,6 @@ def groups(db) -> dict[str, list[Person]]:
 def dataset(groups, media_root) -> list[Sample]:
     """Samples in the order of their numbers; groups take turns; labels are shuffled but always the same."""
     labels = np.random.default_rng(1).permutation(np.repeat(list(COUNTS), list(COUNTS.values())))
-    return [
-        labelled_sample(number, str(label), groups["ABC"[number % 3]], media_root) for number, label in enumerate(labels.tolist(), start=1)
-    ]
+    return labelled_samples(
+        [(number, str(label), groups["ABC"[number % 3]]) for number, label in enumerate(labels.tolist(), start=1)], media_root
+    )

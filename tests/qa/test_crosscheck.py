@@ -14,16 +14,15 @@ from annotation.services import BadLines
 from qa import selectors, services
 from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckItem, CrossCheckSet
 from qa.rules.consistency import STAGE_SETS
-from tests.qa.conftest import cast, labelled_sample
+from tests.qa.conftest import answer_turns, cast, labelled_samples
 
 
 @pytest.fixture
 def pilot(groups, media_root):
     """Each group has labelled 24 samples, four of each emotion."""
-    return {
-        letter: [labelled_sample(100 * i + j + 1, EMOTIONS[j % 6], people, media_root) for j in range(24)]
-        for i, (letter, people) in enumerate(groups.items())
-    }
+    rows = [(100 * i + j + 1, EMOTIONS[j % 6], people) for i, people in enumerate(groups.values()) for j in range(24)]
+    samples = labelled_samples(rows, media_root)
+    return {letter: samples[24 * i : 24 * i + 24] for i, letter in enumerate(groups)}
 
 
 @pytest.fixture
@@ -38,11 +37,12 @@ def previous_of(stage):
 def answer(round, wrong=()):
     """Every open turn of a round answered: as the sample was labelled, by people in `wrong` always by the next emotion."""
     previous = previous_of(round[:2])
-    for turn in Assignment.objects.filter(round=round, state="open").select_related("sample", "person__user"):
+
+    def said(turn):
         emotion = previous[turn.sample_id]
-        if turn.person.user.username in wrong:
-            emotion = EMOTIONS[(EMOTIONS.index(emotion) + 1) % 6]
-        cast(turn.sample, turn.person, emotion, round=round)
+        return EMOTIONS[(EMOTIONS.index(emotion) + 1) % 6] if turn.person.user.username in wrong else emotion
+
+    answer_turns(Assignment.objects.filter(round=round, state="open"), said)
 
 
 def test_nine_sets_per_group_go_to_the_group_before_it(drawn):

@@ -1,0 +1,33 @@
+"""Takes a labelled dataset of another origin in, for MOS studies and training."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from qa import services
+
+
+class Command(BaseCommand):
+    help = "Registers DIR (a release, parquet with video_data/name/label, or a folder per class) as a release of its own."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path, metavar="DIR")
+        parser.add_argument("--name", help="default: the folder's name")
+        parser.add_argument("--out", type=Path, help="where the release folder goes; default: the site's releases")
+        parser.add_argument("--seed", type=int, default=0, help="of the split, where the dataset has none")
+        parser.add_argument("--media", choices=["link", "copy"], default="link")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        out = options["out"] or Path(settings.RELEASES_DIR) / "imported"
+        name = options["name"] or options["folder"].resolve().name
+        if options["seed"] < 0:
+            raise CommandError(f"--seed must be 0 or more, got {options['seed']}")
+        try:
+            release = services.dataset_import(options["folder"], name=name, out_dir=out, seed=options["seed"], media=options["media"])
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
+        parts = ", ".join(f"{split} {sum(counts.values()):,}" for split, counts in release.counts.items())
+        self.stdout.write(f"{release.name}: {parts} in {release.path}")

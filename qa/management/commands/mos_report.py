@@ -1,0 +1,36 @@
+"""MOS per dataset with 95 % intervals, and each rater's bias (Sec. III-E, Fig. 4)."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from qa import figures, selectors
+from qa.export.tables import FORMATS, Table, render
+from qa.models import MosStudy
+
+
+class Command(BaseCommand):
+    help = "Prints the scores of a MOS study; --out writes the plot as SVG, light and dark."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("study")
+        parser.add_argument("--format", choices=FORMATS, default="table")
+        parser.add_argument("--out", type=Path, metavar="DIR")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        study = MosStudy.objects.filter(name=options["study"]).first()
+        if study is None:
+            raise CommandError(f"no study is called {options['study']!r}")
+        numbers = selectors.mos_numbers(study)
+        shown = [
+            Table("MOS, 1 (bad) … 5 (excellent), 95 % intervals", ("dataset", "clips", "MOS", "low", "high", "rated", "ratings", "why"),
+                  [tuple(row.values()) for row in numbers["datasets"]]),
+            Table("Raters: how far above the others", ("rater", "ratings", "bias"), [tuple(row.values()) for row in numbers["raters"]]),
+        ]  # fmt: skip
+        if options["out"]:
+            options["out"].mkdir(parents=True, exist_ok=True)
+            rated = [row for row in numbers["datasets"] if row["mean"] is not None]
+            for theme in figures.THEMES:
+                (options["out"] / f"mos-{theme}.svg").write_text(figures.opinion_scores(rated, theme=theme), encoding="utf-8")
+        self.stdout.write(render(shown, numbers, format=options["format"], title=f"MOS study {study.name}"), ending="")

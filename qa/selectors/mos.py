@@ -1,0 +1,58 @@
+"""MOS studies: what is to be rated next, and the scores so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from annotation.models import Person
+from qa.models import MosItem, MosRating, MosStudy
+from qa.rules import mos
+
+
+def mos_next(study: MosStudy, person: Person) -> MosItem | None:
+    """The first clip of the mix that this person has not rated."""
+    return study.items.exclude(ratings__person=person).order_by("order").first()
+
+
+def mos_progress(study: MosStudy, person: Person) -> tuple[int, int]:
+    return MosRating.objects.filter(item__study=study, person=person).count(), study.items.count()
+
+
+def mos_numbers(study: MosStudy) -> dict[str, Any]:
+    """MOS per dataset with its 95 % interval, and each rater's bias; JSON-ready."""
+    items = list(study.items.values_list("pk", "dataset"))
+    ratings = list(MosRating.objects.filter(item__study=study).values_list("item_id", "person_id", "score"))
+    people = {pk: i for i, pk in enumerate(sorted({person for _, person, _ in ratings}))}
+    names = {person.pk: str(person) for person in Person.objects.filter(pk__in=people)}
+    row_of = {pk: i for i, (pk, _) in enumerate(items)}
+    table = np.full((len(items), len(people)), np.nan)
+    for item, person, score in ratings:
+        table[row_of[item], people[person]] = score
+    datasets = np.array([dataset for _, dataset in items])
+    bias = mos.rater_bias(table) if people else np.array([])
+    return {
+        "study": study.name,
+        "datasets": [_score(name, table[datasets == name]) for name in sorted(set(datasets.tolist()))],
+        "raters": [
+            {"rater": names[pk], "ratings": int((~np.isnan(table[:, i])).sum()), "bias": None if np.isnan(bias[i]) else float(bias[i])}
+            for pk, i in people.items()
+        ],
+    }
+
+
+def _score(name: str, ratings: np.ndarray) -> dict[str, Any]:
+    row: dict[str, Any] = {"dataset": name, "clips": len(ratings)}
+    try:
+        found = mos.opinion_score(ratings)
+    except ValueError as error:
+        return row | {"mean": None, "low": None, "high": None, "rated": 0, "ratings": 0, "why": str(error)}
+    return row | {
+        "mean": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "rated": found.num_samples,
+        "ratings": found.num_ratings,
+        "why": "",
+    }

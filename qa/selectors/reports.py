@@ -1,0 +1,44 @@
+"""Kept reports, and the rows behind a number of a cross-check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotation.models import Sample
+from annotation.rules.taxonomy import EMOTIONS
+from qa.models import ConsistencyReport
+from qa.selectors.crosscheck import stage_reviews
+
+
+def last_report(stage: str = "all") -> ConsistencyReport | None:
+    return ConsistencyReport.objects.filter(stage=stage).order_by("-pk").first()
+
+
+def report_history(stage: str = "all", *, limit: int = 60) -> list[ConsistencyReport]:
+    """The latest reports, oldest first: agreement over time."""
+    return list(ConsistencyReport.objects.filter(stage=stage).order_by("-pk")[:limit])[::-1]
+
+
+def set_rows(stage: str, letter: str, index: int) -> dict[str, Any] | None:
+    """The samples of one set with each member's answer; None where there is no such set."""
+    for reviewed in stage_reviews(stage):
+        if reviewed.group.letter != letter:
+            continue
+        for i, row in enumerate(reviewed.sets):
+            if row.index == index:
+                return {"set": row, "members": [str(person) for person in reviewed.members], "rows": _rows(reviewed, i)}
+    return None
+
+
+def _rows(reviewed: Any, i: int) -> list[dict[str, Any]]:
+    samples = [int(pk) for pk in reviewed.samples[i] if pk >= 0]
+    numbers = dict(Sample.objects.filter(pk__in=samples).values_list("pk", "video__number"))
+    return [
+        {
+            "sample": pk,
+            "number": numbers.get(pk),
+            "previous": EMOTIONS[reviewed.previous[i, j]],
+            "answers": [EMOTIONS[code] if code >= 0 else None for code in reviewed.current[i, j].tolist()],
+        }
+        for j, pk in enumerate(samples)
+    ]

@@ -1,0 +1,21 @@
+"""What waits for a person and for the house, for the front page: a handful of counts."""
+
+from __future__ import annotations
+
+from annotation.models import Assignment, Person
+from crawler.models import Stage, Video
+from qa.models import AdjustmentStep, MosStudy, Release
+from qa.selectors.crosscheck import LIVE
+
+
+def waiting_for(person: Person | None) -> dict[str, int]:
+    """Counts by name; what is one's own is 0 for a user without a place among the people."""
+    return {
+        "turns": Assignment.objects.filter(person=person, state__in=LIVE).count() if person else 0,
+        "studies": MosStudy.objects.exclude(items__ratings__person=person).distinct().count() if person else 0,
+        "reviews": Video.objects.filter(state=Video.State.REVIEW).count(),
+        "stages": Stage.objects.filter(state__in=[Stage.State.PLANNED, Stage.State.RUNNING]).count(),
+        "proposals": AdjustmentStep.objects.filter(state=AdjustmentStep.State.PROPOSED).count(),
+        "unplaced": Person.objects.filter(role=Person.Role.ANNOTATOR, group__isnull=True, user__is_active=True).count(),
+        "releases": Release.objects.count(),
+    }

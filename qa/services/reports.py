@@ -1,0 +1,34 @@
+"""Measuring everything at once and keeping it, so that pages open at once and a change can be shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from qa import selectors
+from qa.models import ConsistencyReport, Release
+from qa.services.releases import release_verify
+
+EVERYTHING = "all"  # the stage name of a report about all stages and the agreement of the label round
+
+
+def report_make() -> ConsistencyReport:
+    """A report on every drawn stage, on agreement and on labels worth a second look; when nothing has changed, the last one."""
+    numbers: dict[str, Any] = {
+        "stages": [selectors.as_numbers(selectors.stage_scores(stage)) for stage in selectors.stages()],
+        "agreement": selectors.agreement_numbers(),
+        "second_look": selectors.second_look(),
+    }
+    last = selectors.last_report()
+    if last and last.numbers == numbers:
+        return last
+    return ConsistencyReport.objects.create(stage=EVERYTHING, numbers=numbers)
+
+
+def release_check(release_id: int) -> list[str]:
+    """Verifies a registered release and keeps the outcome; answers what is wrong."""
+    release = Release.objects.get(pk=release_id)
+    problems = release_verify(release.path)
+    Release.objects.filter(pk=release_id).update(verified_at=timezone.now(), problems=problems[:50])
+    return problems

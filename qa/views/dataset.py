@@ -1,0 +1,180 @@
+"""What the dataset holds, what was released, and where each label comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from qa import figures, selectors, services, tasks
+from qa.export.reports import statistics_tables
+from qa.export.tables import as_csv
+from qa.models import Release
+from qa.rules.variants import TITLES
+
+CACHE_S = 24 * 60 * 60
+SHOWN_DIFFERENCES = 200
+
+
+@require_safe
+@login_required
+@permission_required("qa.view_dataset", raise_exception=True)
+def dataset(request: HttpRequest) -> HttpResponse:
+    numbers = _numbers()
+    context = {
+        "numbers": numbers,
+        "has_labels": bool(numbers["emotions"][-1]["videos"]),
+        "emotion_chart": _emotion_chart(numbers),
+        "duration_chart": _duration_chart(numbers),
+        "platform_chart": _platform_chart(numbers),
+        "topics": _cloud(numbers["topics"]),
+        "content_types": _cloud(numbers["content_types"]),
+        "figures": list(figures.DATASET),
+        "adjectives": [row for row in numbers["adjectives"] if row["votes"]][:20],
+        "unused": sum(not row["votes"] for row in numbers["adjectives"]),
+        "releases": [(row, selectors.release_drift(row)) for row in selectors.releases()],
+    }
+    return render(request, "qa/dataset.html", context)
+
+
+@require_safe
+@login_required
+@permission_required("qa.view_dataset", raise_exception=True)
+def figure(request: HttpRequest, name: str) -> HttpResponse:
+    """A figure of the dataset as vector graphics, for a paper."""
+    theme = request.GET.get("theme", "light")
+    if name not in figures.DATASET or theme not in figures.THEMES:
+        raise Http404
+    response = HttpResponse(figures.DATASET[name](_numbers(), theme=theme), content_type="image/svg+xml")
+    response["Content-Disposition"] = f'inline; filename="{name}-{theme}.svg"'
+    # Matplotlib writes style attributes; the picture is shown as an image, where they are harmless.
+    response["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return response
+
+
+@require_safe
+@login_required
+@permission_required("qa.view_dataset", raise_exception=True)
+def csv_table(request: HttpRequest, name: str) -> HttpResponse:
+    found = statistics_tables(_numbers()).get(name)
+    if found is None:
+        raise Http404
+    response = HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
+
+
+@require_safe
+@login_required
+@permission_required("qa.view_dataset", raise_exception=True)
+def release(request: HttpRequest, name: str) -> HttpResponse:
+    """One release: its counts, its card, whether it still holds, and how it differs from another."""
+    row = get_object_or_404(Release, name=name)
+    readme = row.folder / "README.md"
+    splits = list(row.counts.items())
+    context = {
+        "release": row,
+        "title": TITLES.get(row.variant, row.name),
+        "drift": selectors.release_drift(row),
+        "card": readme.read_text(encoding="utf-8") if readme.is_file() else "",
+        "splits": splits,
+        "rows": [(emotion, [counts[emotion] for _split, counts in splits]) for emotion in (splits[0][1] if splits else {})],
+        "others": [other for other in selectors.releases() if other.pk != row.pk],
+    }
+    return render(request, "qa/release.html", context)
+
+
+@require_POST
+@login_required
+@permission_required("qa.view_dataset", raise_exception=True)
+def release_verify(request: HttpRequest, name: str) -> HttpResponse:
+    row = get_object_or_404(Release, name=name)
+    tasks.verify_release.delay_on_commit(row.pk)
+    messages.info(request, _("Every file is being compared; the page shows the outcome when that is done."))
+    return redirect("qa:release", name=name)
+
+
+@require_safe
+@login_required
+@permission_required("qa.view_dataset", raise_exception=True)
+def release_diff(request: HttpRequest, name: str) -> HttpResponse:
+    """How another release (?with=name) differs from this one."""
+    row = get_object_or_404(Release, name=name)
+    other = get_object_or_404(Release, name=request.GET.get("with", ""))
+    context: dict[str, Any] = {"first": row, "second": other, "limit": SHOWN_DIFFERENCES}
+    try:
+        context["difference"] = services.releases_diff(row.folder, other.folder)
+    except ValidationError as error:
+        context["problem"] = " ".join(error.messages)
+    return render(request, "qa/diff.html", context)
+
+
+@require_safe
+@login_required
+@permission_required("annotation.view_timeline", raise_exception=True)
+def lineage(request: HttpRequest) -> HttpResponse:
+    """From a video (?video=12) back to the page it was found on."""
+    asked = request.GET.get("video", "").strip()
+    video = selectors.video_find(asked) if asked else None
+    context = {"asked": asked, "video": video, "found": selectors.lineage(video) if video else None}
+    return render(request, "qa/lineage.html", context, status=404 if asked and video is None else 200)
+
+
+def _numbers() -> dict[str, Any]:
+    """The statistics, worked out again only when the labels have changed."""
+    key = f"qa.dataset_numbers.{selectors.dataset_version()}"
+    numbers = cache.get(key)
+    if numbers is None:
+        numbers = selectors.dataset_numbers()
+        cache.set(key, numbers, CACHE_S)
+    return numbers
+
+
+def _cloud(words: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Words in alphabetical order with one of five sizes, as a cloud wants them."""
+    most = max((row["videos"] for row in words), default=1)
+    sized = [row | {"size": 1 + min(4, int(5 * (row["videos"] - 1) / most))} for row in words]
+    return sorted(sized, key=lambda row: row["word"])
+
+
+def _emotion_chart(numbers: dict[str, Any]) -> dict[str, Any]:
+    rows = numbers["emotions"][:-1]
+    return {
+        "labels": [row["emotion"] for row in rows],
+        "values": [row["videos"] for row in rows],
+        "emotions": True,
+        "yLabel": _("videos"),
+        "digits": 0,
+    }
+
+
+def _duration_chart(numbers: dict[str, Any]) -> dict[str, Any]:
+    histogram = numbers["durations"]
+    edges = histogram["edges_s"]
+    return {
+        "labels": [f"{edge:.0f}" for edge in edges[:-1]],
+        "values": histogram["videos"],
+        "yLabel": _("videos"),
+        "xLabel": _("seconds from"),
+        "digits": 0,
+    }
+
+
+def _platform_chart(numbers: dict[str, Any]) -> dict[str, Any]:
+    rows = numbers["platforms"][:-1]
+    return {
+        "labels": [figures.PLATFORMS.get(row["platform"], row["platform"]) for row in rows],
+        "series": [
+            {"name": _("raw"), "values": [row["raw"] for row in rows]},
+            {"name": _("labelled"), "values": [row["labelled"] for row in rows]},
+        ],
+        "yLabel": _("videos"),
+        "digits": 0,
+    }
