@@ -17,7 +17,7 @@ from demo.replica.tiktok import static
 
 HOSTS = ("www.douyin.com", "douyin.com", "v.douyin.com", "www.iesdouyin.com", "iesdouyin.com", "aweme.snssdk.com")
 MESSAGES = {
-    "private": ("status_self_see", "抱歉，作品不见了", "因作品权限或已被删除，无法观看，去看看其他作品吧", "作品已设为私密"),
+    "private": ("status_self_see", "抱歉，作品不见了", "作者已将该作品设为私密，无法观看", "作品已设为私密"),
     "deleted": ("status_deleted", "抱歉，作品不见了", "作品已被删除，去看看其他作品吧", "作品已删除"),
     "region": ("region_limit", "该作品暂时无法观看", "该作品在你所在的地区暂不可用", "该作品在你所在的地区暂不可用"),
 }
