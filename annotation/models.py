@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
@@ -258,11 +259,17 @@ class Flag(models.Model):
         constraints = [models.UniqueConstraint(fields=["sample", "person"], name="one_flag_per_person")]
 
 
+def emotions_listed(value: object) -> None:
+    """Raises ValidationError unless the value is a list of one or more of the six emotions."""
+    if not isinstance(value, list) or not value or not set(value) <= set(Emotion.values):
+        raise ValidationError(f"Give a list of {', '.join(Emotion.values)}, the best first.")
+
+
 class GoldItem(models.Model):
     """A clip whose emotion is known beyond doubt: for the qualification test, and hidden among the work later."""
 
     video = models.OneToOneField("crawler.Video", on_delete=models.PROTECT, related_name="gold")
-    emotions = models.JSONField(help_text="emotions that count as right, the best first")
+    emotions = models.JSONField(validators=[emotions_listed], help_text="emotions that count as right, the best first")
     source = models.CharField(max_length=200, help_text="who vouches for it")
     in_test = models.BooleanField(default=True)
     hidden = models.BooleanField(default=True, help_text="may be mixed into the work")
