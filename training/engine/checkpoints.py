@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -45,7 +46,7 @@ def read_weights(path: Path) -> State:
     """The tensors of a safetensors or torch file, freed of container and prefix."""
     if not path.is_file():
         raise ValueError(f"{path}: no weights there; put the file in place, or train from scratch by leaving the recipe's init field empty")
-    raw = load_file(str(path)) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    raw = load_file(str(path)) if path.suffix == ".safetensors" else _unpickled(path)
     for name in CONTAINERS:
         if isinstance(raw.get(name), Mapping):
             raw = raw[name]
@@ -55,6 +56,13 @@ def read_weights(path: Path) -> State:
             # What stands beside the backbone (a classifier, a temporal head) is not for us.
             state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     return state
+
+
+def _unpickled(path: Path) -> dict:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(f"{path} holds more than weights, and nothing in it is run; save its state_dict alone and give that") from error
 
 
 def load_own(net: nn.Module, path: Path) -> list[str]:
@@ -107,8 +115,9 @@ HF_SWIN = (
     (r"\.layernorm_before\.", ".norm1."),
     (r"\.layernorm_after\.", ".norm2."),
     (r"\.attention\.self\.(query|key|value)\.", r".attn.\1."),
-    (r"\.attention\.self\.relative_position", ".attn.relative_position"),
-    (r"\.attention\.output\.dense\.", ".attn.proj."),
+    (r"\.attention\.([qkv])_proj\.", r".attn.\1_proj."),  # transformers 5 renamed them
+    (r"\.attention\.(self|relative_position_bias)\.relative_position", ".attn.relative_position"),
+    (r"\.attention\.(output\.dense|o_proj)\.", ".attn.proj."),
     (r"\.intermediate\.dense\.", ".mlp.fc1."),
     (r"\.output\.dense\.", ".mlp.fc2."),
 )
@@ -147,9 +156,10 @@ def _renamed(state: State, rules: Sequence[tuple[str, str]]) -> State:
 
 
 def _joined_qkv(state: State) -> State:
-    joined = {k: v for k, v in state.items() if not re.search(r"\.attn\.(query|key|value)\.", k)}
-    for key in [k for k in state if ".attn.query." in k]:
-        joined[key.replace("query", "qkv")] = torch.cat([state[key.replace("query", part)] for part in ("query", "key", "value")])
+    joined = {k: v for k, v in state.items() if not re.search(r"\.attn\.(query|key|value|[qkv]_proj)\.", k)}
+    for parts in (("query", "key", "value"), ("q_proj", "k_proj", "v_proj")):
+        for key in [k for k in state if f".attn.{parts[0]}." in k]:
+            joined[key.replace(parts[0], "qkv")] = torch.cat([state[key.replace(parts[0], part)] for part in parts])
     return joined
 
 

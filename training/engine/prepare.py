@@ -38,6 +38,8 @@ def prepare(
     found = [_looked_up(sample, known) for sample in samples]
     todo = [s for s, entry in zip(samples, found, strict=True) if entry is None]
     with (folder / "index.jsonl").open("a", encoding="utf-8") as index:
+        if index.tell():
+            index.write("\n")  # a kill may have cut the last line short; the next must not be written on to it
         made = {}
         for number, (sample, entry) in enumerate(zip(todo, _made(todo, folder, recipe, workers), strict=True), 1):
             index.write(entry.line())

@@ -62,7 +62,7 @@ def store_folder(release: Path, recipe: Recipe) -> Path:
 
 
 def read_index(folder: Path) -> dict[Key, Entry]:
-    """The store's entries; a last line cut short by a kill is left out."""
+    """The store's entries; a line cut short by a kill is left out, and its clip prepared again."""
     index = folder / "index.jsonl"
     if not index.is_file():
         return {}
@@ -70,7 +70,7 @@ def read_index(folder: Path) -> dict[Key, Entry]:
     for line in index.read_text(encoding="utf-8").splitlines():
         try:
             entry = Entry(**json.loads(line))
-        except json.JSONDecodeError:
+        except json.JSONDecodeError:  # an empty line, or one that a kill cut short
             continue
         entries[(entry.name, entry.size, entry.mtime_ns)] = entry
     return entries

@@ -54,7 +54,7 @@ def test_fields_are_set_from_text_in_their_own_type():
         "flush_last_group": "false",
         "gamma": "0.1, 0.2,0.3",
         "net_options": '{"levels": 3}',
-        "network": "x",
+        "select_by": "uar",
     }
     recipe = overridden(RECIPES["debug"](), text)
     assert (recipe.epochs, recipe.lr, recipe.flush_last_group, recipe.gamma, recipe.select_by) == (3, 0.01, False, (0.1, 0.2, 0.3), "uar")
