@@ -144,7 +144,8 @@ def job_of(row: PaperRow, dataset: str, seed: int, request: Request) -> Job | No
         return None
     recipe = for_release(MAKERS[row.recipe](), release)
     if request.smoke or request.narrow:
-        recipe = replace(smoke(recipe), epochs=1 if request.smoke else recipe.epochs)
+        small = smoke(recipe)
+        recipe = small if request.smoke else replace(small, name=f"{recipe.name}_narrow", epochs=recipe.epochs)
     recipe = fitted(overridden(recipe, {**(request.changes or {}), "seed": seed}))
     if source:
         recipe = replace(
