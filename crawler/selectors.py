@@ -47,7 +47,7 @@ def funnel() -> dict[str, Any]:
 
 
 def _row() -> dict[str, Any]:
-    return {"found": 0, "fetched": 0, "waiting": 0, "review": 0, "accepted": 0, "dropped": Counter(), "failed": Counter()}
+    return {"found": 0, "fetched": 0, "waiting": 0, "review": 0, "accepted": 0, "dropped": {}, "failed": {}}
 
 
 def _count(row: dict[str, Any], state: str, reason: str, fetched: bool) -> None:
@@ -56,7 +56,8 @@ def _count(row: dict[str, Any], state: str, reason: str, fetched: bool) -> None:
     if state in ON_THE_WAY:
         row["waiting"] += 1
     elif state in (State.DROPPED, State.FAILED):
-        row[state][reason.split(":")[0] or "unknown"] += 1
+        cause = reason.split(":")[0] or "unknown"
+        row[state][cause] = row[state].get(cause, 0) + 1  # plain dicts: a template would ask a Counter for its "items"
     else:
         row[state] += 1
 

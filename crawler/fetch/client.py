@@ -135,9 +135,12 @@ class Client:
     def _next(self, url: str, response: requests.Response) -> str:
         """Where a redirect leads; one that leaves the platform or ends at its sign-in page is refused."""
         target = urljoin(url, response.headers["Location"])
-        host = guard.check(target)
-        if not self.adapter.allows(host):
-            raise Refused(f"redirect from {url} leaves the platform for {host}", cause="off-site-redirect")
+        try:
+            inside = self.adapter.allows(guard.check(target))
+        except Refused as error:
+            raise Refused(f"redirect from {url} is not followed: {error}", cause="off-site-redirect") from error
+        if not inside:
+            raise Refused(f"redirect from {url} leaves the platform for {urlsplit(target).hostname}", cause="off-site-redirect")
         if urlsplit(target).path.rstrip("/").endswith("/login"):
             raise Refused(f"{url} redirects to the sign-in page", cause="login")
         return target

@@ -20,9 +20,10 @@ MAX_PIXELS = 4096 * 4096
 MAX_FRAMES = 165 * 130  # the longest clip at the highest frame rate
 HASH_FPS = 4
 HASH_SIDE = 192  # longer side of the picture that is hashed
-FEATURE_FRAMES = 6
+FEATURE_FRAMES = 5
 FEATURE_SIDE = 320
-FEATURES_PER_FRAME = 220
+FEATURES_PER_FRAME = 160
+PICTURE_SIDE = 160  # of the small grey pictures that are laid over one another
 WINDOW_S = 0.5
 SILENCE = 1e-3  # peak amplitude
 
@@ -242,24 +243,32 @@ def means(length: int, side: int, np: Any) -> Any:
 
 
 def store_features(pictures: Any, times: list[float], path: str) -> None:
-    """SIFT points of a few frames spread over the clip, as one .npz file."""
+    """SIFT points of a few frames spread over the clip, and those frames small and grey, as one .npz file."""
     import cv2
     import numpy as np
 
     cv2.setNumThreads(1)
     finder = cv2.SIFT_create(nfeatures=FEATURES_PER_FRAME)
-    places = np.unique(np.linspace(0, len(pictures) - 1, min(FEATURE_FRAMES + 2, len(pictures) + 2)).round().astype(int)[1:-1])
-    points, descriptors, frames = [], [], []
-    for place in places if len(places) else [0]:
+    places = np.unique(np.linspace(0, len(pictures) - 1, FEATURE_FRAMES + 2).round().astype(int)[1:-1])
+    scale = min(1.0, PICTURE_SIDE / max(pictures.shape[1:]))
+    size = max(8, round(pictures.shape[2] * scale)), max(8, round(pictures.shape[1] * scale))
+    points, descriptors, frames, small = [np.zeros((0, 2))], [np.zeros((0, 128))], [np.zeros(0)], []
+    for number, place in enumerate(places):
+        small.append(cv2.resize(pictures[place], size, interpolation=cv2.INTER_AREA))
         found, described = finder.detectAndCompute(pictures[place], None)
         if described is not None:
-            points.append(np.array([point.pt for point in found], np.float32))
-            descriptors.append(described.astype(np.uint8))
-            frames.append(np.full(len(found), times[place], np.float32))
-    empty = [np.zeros((0, 2), np.float32)], [np.zeros((0, 128), np.uint8)], [np.zeros(0, np.float32)]
-    columns = [np.concatenate(parts or blank) for parts, blank in zip((points, descriptors, frames), empty, strict=True)]
+            points.append(np.array([point.pt for point in found]) * scale)
+            descriptors.append(described)
+            frames.append(np.full(len(found), number))
     with open(path, "wb") as file:
-        np.savez(file, points=columns[0], descriptors=columns[1], times=columns[2])
+        np.savez(
+            file,
+            points=np.concatenate(points).astype(np.float32),
+            descriptors=np.concatenate(descriptors).astype(np.uint8),
+            frames=np.concatenate(frames).astype(np.int16),
+            times=np.array(times, np.float32)[places],
+            pictures=np.stack(small),
+        )
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ import numpy as np
 BITS = 256
 QUALITY = 12  # frames plainer than this resemble too many others to say anything
 NEAR = 60  # bits; a frame at this distance or closer counts as the same picture
-LOOSE = 104  # bits; a clip without a frame this close is not worth a closer look
-SHARE_SAME = 0.3  # of the query's frames
-INLIERS_SAME = 43  # SIFT points that one geometric transformation explains: no false pair in 222,876 unrelated ones
-INLIERS_DOUBT = 23
+LOOSE = 72  # bits; a clip with a frame this close is worth a closer look
+SHARE_SAME = 0.8  # of the query's frames, near ones
+SHARE_DOUBT = 0.3
+AGREE_SAME = 0.8  # correlation of two pictures laid over one another: copies measured at least 0.91, other clips at most 0.25
+AGREE_DOUBT = 0.5
+INLIERS = 12  # local features that one transformation explains
 FRAMES_SAME = 2  # matches that must follow one another in both clips
 CLOSER_LOOKS = 20
 
@@ -31,8 +33,8 @@ class Likeness:
     share: float = 0.0  # of the new clip's frames that have a near frame there
     nearest: int = BITS
     in_order: int = 0  # near frames that follow one another in both
-    inliers: int = 0  # of the best pair of frames
-    scenes: int = 0  # pairs of frames that one transformation each explains
+    inliers: int = 0  # local features that one transformation explains
+    agreement: float = 0.0  # of the second-best pair of frames, laid over one another
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ def decide(likenesses: list[Likeness]) -> Same | Doubt | None:
     judged = [(rank, likeness, how) for likeness in likenesses for rank, how in [judge(likeness)] if rank]
     if not judged:
         return None
-    rank, best, how = max(judged, key=lambda item: (item[0], item[1].inliers, item[1].share, -item[1].other))
+    rank, best, how = max(judged, key=lambda item: (item[0], item[1].agreement, item[1].share, -item[1].other))
     evidence = {
         "share": round(best.share, 3),
         "nearest": best.nearest,
         "in_order": best.in_order,
         "inliers": best.inliers,
-        "scenes": best.scenes,
+        "agreement": best.agreement,
     }
     return (Doubt if rank == 1 else Same)(best.other, how, evidence)
 
@@ -71,12 +73,14 @@ def judge(likeness: Likeness) -> tuple[int, str]:
         return 4, "same file"
     if likeness.same_frames:
         return 3, "same pictures in another file"
+    if likeness.agreement >= AGREE_SAME and likeness.inliers >= INLIERS:
+        return 2, "same pictures, edited"
     if likeness.share >= SHARE_SAME and likeness.in_order >= FRAMES_SAME:
         return 2, "frame hashes"
-    if likeness.inliers >= INLIERS_SAME and likeness.scenes >= FRAMES_SAME:
-        return 2, "local features"
-    if likeness.inliers >= INLIERS_DOUBT or (likeness.nearest <= NEAR and likeness.in_order >= FRAMES_SAME):
+    if likeness.agreement >= AGREE_DOUBT and likeness.inliers >= INLIERS:
         return 1, "alike in part"
+    if likeness.share >= SHARE_DOUBT and likeness.in_order >= FRAMES_SAME:
+        return 1, "some frames alike"
     return 0, ""
 
 
@@ -124,6 +128,11 @@ def rising(times: np.ndarray) -> int:
         place = int(np.searchsorted(tails, time))
         tails[place : place + 1] = [float(time)]
     return len(tails)
+
+
+def second_best(agreements: list[float]) -> float:
+    """One pair of pictures may agree by chance (a title card); two hardly. A clip of one picture has but one."""
+    return agreements[1] if len(agreements) > 1 else 0.0
 
 
 def better(first: tuple[int, float], second: tuple[int, float]) -> bool:

@@ -134,10 +134,11 @@ def stock() -> tuple[media.Stock, int]:
     held, last = _stock.get(key) or (media.Stock(), 0)
     if last and not Fingerprint.objects.filter(entered=last).exists():  # another database under the same name, or a removed clip
         held, last = media.Stock(), 0
-    rows = Fingerprint.objects.filter(entered__gt=last).order_by("entered").values_list("video_id", "hashes", "times", "entered")
-    for video_id, hashes, times, entered in rows.iterator(chunk_size=2000):
-        held.add(video_id, np.frombuffer(bytes(hashes), np.uint8).reshape(-1, 32), np.array(times))
-        last = entered
+    rows = Fingerprint.objects.filter(entered__gt=last).select_related("video").order_by("entered")
+    for row in rows.iterator(chunk_size=500):
+        hashes = np.frombuffer(bytes(row.hashes), np.uint8).reshape(-1, 32)
+        held.add(row.video_id, hashes, np.array(row.times), media.load_features(features_path(row.video)))
+        last = row.entered
     _stock[key] = (held, last)
     return held, last
 
@@ -170,21 +171,24 @@ def likenesses_of(video: Video, mine: Fingerprint, held: media.Stock, *, known: 
     if exact:
         return [duplicates.Likeness(other, same_bytes=other in same_bytes, same_frames=other in same_frames) for other in sorted(exact)]
     hashes, times = np.frombuffer(bytes(mine.hashes), np.uint8).reshape(-1, 32), np.array(mine.times)
+    features = media.load_features(features_path(video))
     found = []
-    for other in held.candidates(hashes):
+    for other in held.candidates(hashes, features):
         if other in known or other == video.pk:
             continue
         share, nearest, in_order = duplicates.compare(hashes, times, *held.hashes[other])
-        inliers, scenes = (0, 0) if share >= duplicates.SHARE_SAME else _closer_look(video, other)
-        found.append(duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, scenes=scenes))
+        inliers, agreement = _closer_look(features, other)
+        found.append(duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=agreement))
     return found
 
 
-def _closer_look(video: Video, other: int) -> tuple[int, int]:
+def _closer_look(features: media.Features | None, other: int) -> tuple[int, float]:
     theirs = Video.objects.filter(pk=other).first()
-    left = media.load_features(features_path(video))
-    right = media.load_features(features_path(theirs)) if theirs else None
-    return media.same_scene(left, right) if left and right else (0, 0)
+    stored = media.load_features(features_path(theirs)) if theirs else None
+    if not features or not stored:
+        return 0, 0.0
+    inliers, agreements = media.same_scene(features, stored)
+    return inliers, duplicates.second_best(agreements)
 
 
 @transaction.atomic
