@@ -56,7 +56,7 @@ def votes_live(round: str = LABEL) -> QuerySet[Vote]:
     return Vote.objects.filter(round=round, undone_at__isnull=True)
 
 
-def votes_of_round(round: str) -> QuerySet[Vote, dict[str, Any]]:
+def votes_of_round(round: str) -> QuerySet[Vote, Any]:
     """One row per vote of a round: sample, person, group of the person, rung, emotion, confidence; ordered by sample."""
     return (
         votes_live(round)
@@ -65,7 +65,7 @@ def votes_of_round(round: str) -> QuerySet[Vote, dict[str, Any]]:
     )
 
 
-def member_votes() -> QuerySet[Vote, dict[str, Any]]:
+def member_votes() -> QuerySet[Vote, Any]:
     """The three votes of each sample that κ is computed from, ordered by sample."""
     return votes_of_round(LABEL).filter(rung=Rung.MEMBER)
 
@@ -89,7 +89,8 @@ def progress(person: Person, *, now: datetime) -> dict[str, int]:
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     done = Vote.objects.filter(person=OuterRef("pk"), created_at__gte=midnight, undone_at__isnull=True)
     waiting = Assignment.objects.filter(person=OuterRef("pk"), state__in=LIVE).order_by()[:WAITING_CAP]
-    return Person.objects.filter(pk=person.pk).values(done_today=RowsCounted(done), waiting=RowsCounted(waiting)).get()
+    row = Person.objects.filter(pk=person.pk).values(done_today=RowsCounted(done), waiting=RowsCounted(waiting)).get()
+    return {"done_today": row["done_today"], "waiting": row["waiting"]}
 
 
 class RowsCounted(Subquery):

@@ -27,7 +27,7 @@ class SampleSerializer(serializers.Serializer):
     group = serializers.CharField(source="group.letter")
     state = serializers.CharField(help_text="open, decided, excluded")
     rung = serializers.ChoiceField(Rung.choices)
-    label = serializers.CharField(allow_blank=True)
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]  # a field of that name hides the serializer's own label
     decided_rung = serializers.CharField(allow_blank=True)
     reopened = serializers.IntegerField()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -75,14 +78,14 @@ class PauseView(ManagerRoute):
     )
     def post(self, request: Request, pk: int) -> Response:
         person = access.one_of(Person.objects.all(), pk)
-        services.person_pause(person, by=request.user, **checked(PauseRequest, request))
+        services.person_pause(person, by=cast(User, request.user), **checked(PauseRequest, request))
         return Response(person_told(pk))
 
 
 class ResumeView(ManagerRoute):
     @extend_schema(operation_id="people_resume", request=None, responses={200: PersonSerializer, **REFUSED}, summary="Gives work again.")
     def post(self, request: Request, pk: int) -> Response:
-        services.person_resume(access.one_of(Person.objects.all(), pk), by=request.user)
+        services.person_resume(access.one_of(Person.objects.all(), pk), by=cast(User, request.user))
         return Response(person_told(pk))
 
 
@@ -135,7 +138,7 @@ class GroupsAssignView(ManagerRoute):
     )
     def post(self, request: Request) -> Response:
         asked = checked(AssignRequest, request)
-        proposal = services.groups_assign(by=request.user, **asked)
+        proposal = services.groups_assign(by=cast(User, request.user), **asked)
         told = {
             "groups": proposal.as_rows(),
             "reserve": [person.key for person in proposal.allocation.reserve],
@@ -162,7 +165,7 @@ class SwapView(ManagerRoute):
     def post(self, request: Request) -> Response:
         asked = checked(SwapRequest, request)
         high, low = (access.one_of(Person.objects.all(), asked[key]) for key in ("high", "low"))
-        services.member_swap(high, low, reason=asked["reason"], by=request.user)
+        services.member_swap(high, low, reason=asked["reason"], by=cast(User, request.user))
         return Response([person_told(high.pk), person_told(low.pk)])
 
 

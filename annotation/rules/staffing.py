@@ -76,7 +76,9 @@ def groups_balance(candidates: Sequence[Candidate], *, num_groups: int) -> Alloc
     members by p within each gender; the rest is the reserve. Then the split with the least spread of mean p is solved for.
     Raises ValueError naming what is missing when the people do not suffice.
     """
-    leaders, men, women, reserve = _chosen(candidates, num_groups)
+    leaders, men, women = _chosen(candidates, num_groups)
+    taken = {person.key for person in (*leaders, *men, *women)}
+    reserve = tuple(person for person in candidates if person.key not in taken)
     if _num_allocations(num_groups) <= EXHAUSTIVE_UP_TO:
         groups, spread, bound = _solved_exhaustively(leaders, men, women)
     else:
@@ -84,7 +86,7 @@ def groups_balance(candidates: Sequence[Candidate], *, num_groups: int) -> Alloc
     return Allocation(groups, reserve, spread, bound)
 
 
-def _chosen(candidates: Sequence[Candidate], num_groups: int) -> tuple[list[Candidate], ...]:
+def _chosen(candidates: Sequence[Candidate], num_groups: int) -> tuple[list[Candidate], list[Candidate], list[Candidate]]:
     ranked = sorted(candidates, key=lambda person: (-person.p, person.key))
     leaders = _leaders(ranked, num_groups)
     members = [person for person in ranked if person not in leaders and not person.leads]
@@ -101,8 +103,7 @@ def _chosen(candidates: Sequence[Candidate], num_groups: int) -> tuple[list[Cand
     ]
     if num_groups < 1 or short:
         raise ValueError(f"{num_groups} groups of {MEN} men, {WOMEN} woman and a leader need {', '.join(short) or 'at least one group'}")
-    reserve = tuple(person for person in ranked if person not in (*leaders, *men, *women))
-    return leaders, men, women, reserve
+    return leaders, men, women
 
 
 def _leaders(ranked: Sequence[Candidate], num_groups: int) -> list[Candidate]:

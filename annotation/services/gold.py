@@ -70,9 +70,9 @@ def _mix_in(person: Person, round: str, due: float, samples: QuerySet, rng: np.r
     if missing <= 0:
         return 0
     pool = list(samples.order_by("pk")[: 20 * missing])
-    chosen = rng.choice(pool, size=min(missing, len(pool)), replace=False) if pool else []
+    chosen: list[int] = rng.choice(pool, size=min(missing, len(pool)), replace=False).tolist() if pool else []
     places = list(person.assignments.filter(state__in=LIVE, round=LABEL).order_by("order", "pk").values_list("order", flat=True)[:WINDOW])
-    turns = [Assignment(sample_id=int(sample), person=person, round=round, order=int(rng.choice(places))) for sample in chosen]
+    turns = [Assignment(sample_id=sample, person=person, round=round, order=int(rng.choice(places))) for sample in chosen]
     return len(Assignment.objects.bulk_create(turns))
 
 

@@ -22,6 +22,7 @@ class Proposal:
 
     allocation: Allocation
     letters: tuple[str, ...]
+    unqualified: tuple[str, ...]  # usernames; they get no clips until they pass the labelling test
 
     def as_rows(self) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
@@ -37,8 +38,9 @@ def score(person: Person) -> float:
 
 
 def groups_propose(*, num_groups: int | None = None) -> Proposal:
-    """The most even groups that the qualified people at work allow; as many as they suffice for unless told.
+    """The most even groups that the people at work allow; as many as they suffice for unless told.
 
+    Who has not passed the labelling test is placed too, but gets no clips before passing (Proposal.unqualified).
     Raises ValidationError naming who is missing.
     """
     people = Person.objects.select_related("user").filter(
@@ -47,16 +49,14 @@ def groups_propose(*, num_groups: int | None = None) -> Proposal:
     candidates = [
         Candidate(person.user.username, person.gender, score(person), person.role == Person.Role.LEADER, person.leadership)
         for person in people
-        if person.role == Person.Role.LEADER or person.qualified_at
     ]
-    unqualified = sum(person.role == Person.Role.ANNOTATOR and person.qualified_at is None for person in people)
     wanted = num_groups or max(1, _most_groups(candidates))
     try:
         allocation = groups_balance(candidates, num_groups=wanted)
     except ValueError as error:
-        hint = f" {unqualified} annotators have not passed the labelling test." if unqualified else ""
-        raise ValidationError(f"{error}.{hint}", code="too_few_people") from None
-    return Proposal(allocation, tuple(LETTERS[:wanted]))
+        raise ValidationError(f"{error}.", code="too_few_people") from None
+    waiting = [person.user.username for person in people if person.role == Person.Role.ANNOTATOR and person.qualified_at is None]
+    return Proposal(allocation, tuple(LETTERS[:wanted]), tuple(sorted(waiting)))
 
 
 def _most_groups(candidates: list[Candidate]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from django.db import transaction
 from django.utils import timezone
@@ -161,7 +161,7 @@ class _Import:
             return
         Counter.objects.get_or_create(name=RELEASED_NUMBERS)
         counter = Counter.objects.select_for_update().get(name=RELEASED_NUMBERS)  # numbers are given out under this lock
-        taken = set(Video.objects.filter(number__isnull=False).values_list("number", flat=True))
+        taken = {number for number in Video.objects.values_list("number", flat=True) if number}
         wanted = {name: number for name in missing if (number := number_of(name)) and number not in taken}
         start = max([counter.last, *taken, *wanted.values()])
         made = []
@@ -175,7 +175,7 @@ class _Import:
         counter.save()
 
     def _new_video(self, name: str, number: int) -> Video:
-        facts: dict[str, object] = {}
+        facts: dict[str, Any] = {}
         for line in self.by_video[name]:
             for key in ("platform", "duration_s", "frames", "title"):
                 if getattr(line, key):
@@ -269,7 +269,8 @@ class _Import:
         for turn in _chunked(Assignment.objects.filter(round=LABEL), "sample_id", ids):
             turns[turn.sample_id].append(turn)
         found: dict[tuple[int, int], Assignment] = {}
-        changed, made = [], []
+        changed: list[Assignment] = []
+        made: list[Assignment] = []
         for sample, _, lines in fresh:
             mine = {turn.person_id: turn for turn in turns[sample.pk]}
             voters = {self.people[line.annotator].pk for line in lines}

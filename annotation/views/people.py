@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -87,7 +88,9 @@ def people(request: HttpRequest) -> HttpResponse:
     form_class, act = action
     form = form_class(request.POST, request.FILES)
     if not form.is_valid():
-        return _refused(request, [f"{form.fields[name].label or name}: {' '.join(errors)}" for name, errors in form.errors.items()])
+        return _refused(
+            request, [f"{form.fields[name].label or name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()]
+        )
     try:
         outcome = act(request, form.cleaned_data)
     except services.BadLines as error:
@@ -167,30 +170,30 @@ def _propose(request: HttpRequest, asked: dict[str, Any]) -> HttpResponse:
 
 
 def _assign(request: HttpRequest, asked: dict[str, Any]) -> str:
-    proposal = services.groups_assign(by=request.user)
+    proposal = services.groups_assign(by=cast(User, request.user))
     return _("Groups assigned; the means of p lie %(spread).2f apart.") % {"spread": proposal.allocation.spread}
 
 
 def _pause(request: HttpRequest, asked: dict[str, Any]) -> str:
     person = asked["person"]
-    moved = services.person_pause(person, reason=asked["reason"], by=request.user, reassign=asked["reassign"])
+    moved = services.person_pause(person, reason=asked["reason"], by=cast(User, request.user), reassign=asked["reassign"])
     told = _("%(name)s is paused.") % {"name": person}
     return f"{told} {ngettext('%d clip went to others.', '%d clips went to others.', moved) % moved}" if moved else told
 
 
 def _resume(request: HttpRequest, asked: dict[str, Any]) -> str:
-    services.person_resume(asked["person"], by=request.user)
+    services.person_resume(asked["person"], by=cast(User, request.user))
     return _("%(name)s gets work again.") % {"name": asked["person"]}
 
 
 def _move(request: HttpRequest, asked: dict[str, Any]) -> str:
-    odd = services.person_override(asked["person"], letter=asked["letter"], reason=asked["reason"], by=request.user)
+    odd = services.person_override(asked["person"], letter=asked["letter"], reason=asked["reason"], by=cast(User, request.user))
     told = _("%(name)s was moved.") % {"name": asked["person"]}
     return f"{told} {'; '.join(odd)}" if odd else told
 
 
 def _swap(request: HttpRequest, asked: dict[str, Any]) -> str:
-    services.member_swap(asked["high"], asked["low"], reason=asked["reason"], by=request.user)
+    services.member_swap(asked["high"], asked["low"], reason=asked["reason"], by=cast(User, request.user))
     return _("%(high)s and %(low)s have changed places.") % {"high": asked["high"], "low": asked["low"]}
 
 
@@ -211,7 +214,12 @@ def _scores(request: HttpRequest, asked: dict[str, Any]) -> str:
     if person.user_id == request.user.pk:
         raise PermissionDenied(_("Nobody vouches for their own test."))
     qualified = services.qualification_record(
-        person, sentiment=asked["sentiment"], quality=asked["quality"], source=asked["source"], now=timezone.now(), by=request.user
+        person,
+        sentiment=asked["sentiment"],
+        quality=asked["quality"],
+        source=asked["source"],
+        now=timezone.now(),
+        by=cast(User, request.user),
     )
     if qualified:
         return _("%(name)s is qualified.") % {"name": person}

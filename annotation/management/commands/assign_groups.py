@@ -26,5 +26,7 @@ class Command(BaseCommand):
         found = proposal.allocation
         if found.reserve:
             self.stdout.write(f"reserve: {' '.join(person.key for person in found.reserve)}")
+        if proposal.unqualified:
+            self.stdout.write(f"no clips before they pass the labelling test: {' '.join(proposal.unqualified)}")
         proof = "the best possible" if found.is_optimal else f"the best possible is at least {found.best_possible:.3f}"
         self.stdout.write(f"spread of p {found.spread:.3f} ({proof}){'; nothing changed' if dry_run else ''}")
