@@ -147,7 +147,9 @@ export function barChart(figure, data) {
 function upright(figure, data, series, write) {
   const full = widthOf(figure);
   const box = { left: 52, right: full - 4, top: 22, bottom: 216 };
-  const picture = frame(figure, full, 244, title(figure, data.yLabel || ""));
+  const longest = Math.max(0, ...data.labels.map((label) => shown(data, label).length)) * 7;
+  const tilted = longest > (box.right - box.left) / data.labels.length; // names that would run into each other
+  const picture = frame(figure, full, tilted ? 226 + Math.min(longest, 100) * 0.7 + 12 : 244, title(figure, data.yLabel || ""));
   const all = series.flatMap((one) => [...one.values, ...(one.high || [])]);
   const y = yAxis(picture, range([...all, data.target ?? NaN], data, true), box, write, data.yLabel, known(all).every(Number.isInteger));
   const slot = (box.right - box.left) / data.labels.length;
@@ -167,7 +169,10 @@ function upright(figure, data, series, write) {
       else if (series.length === 1) group.append(svg("text", { class: "value", x: middle, y: Math.min(y(value), base) - 4, "text-anchor": "middle" }, write(value)));
       picture.append(group);
     });
-    picture.append(svg("text", { x: middle, y: box.bottom + 18, "text-anchor": "middle" }, shown(data, label)));
+    const place = tilted
+      ? { "text-anchor": "end", transform: `translate(${middle + 4} ${box.bottom + 14}) rotate(-40)` }
+      : { "text-anchor": "middle", x: middle, y: box.bottom + 18 };
+    picture.append(svg("text", place, shown(data, label)));
   });
   if (Number.isFinite(data.target)) picture.append(svg("line", { class: "interval", "stroke-dasharray": "4 4", x1: box.left, x2: box.right, y1: y(data.target), y2: y(data.target) }));
 }
