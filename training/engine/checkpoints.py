@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -32,28 +33,36 @@ def initialised(net: nn.Module, recipe: Recipe) -> nn.Module:
     """The network with the weights that the recipe names; empty names mean from scratch."""
     if recipe.init_from:
         load_own(net, Path(recipe.init_from))
-    for name, kind, load in (("init_video", VideoSwinT, load_swin), ("init_audio", AudioResNet, load_resnet)):
+    kinds: tuple[tuple[str, type[nn.Module], Callable[..., None]], ...] = (
+        ("init_video", VideoSwinT, load_swin),
+        ("init_audio", AudioResNet, load_resnet),
+    )
+    for name, kind, load in kinds:
         if path := getattr(recipe, name):
             targets = [module for module in net.modules() if isinstance(module, kind)]
             if not targets:
                 raise ValueError(f"recipe {recipe.name}: {name} is set, but {recipe.network} has no {kind.__name__}; leave it empty")
             for target in targets:
-                load(target, Path(path))  # type: ignore[operator]
+                load(target, Path(path))
     return net
 
 
 def read_weights(path: Path) -> State:
-    """The tensors of a safetensors or torch file, freed of container and prefix."""
+    """The tensors of a safetensors or torch file, freed of its container."""
     if not path.is_file():
         raise ValueError(f"{path}: no weights there; put the file in place, or train from scratch by leaving the recipe's init field empty")
-    raw = load_file(str(path)) if path.suffix == ".safetensors" else _unpickled(path)
+    raw: dict[str, Any] = load_file(str(path)) if path.suffix == ".safetensors" else _unpickled(path)
     for name in CONTAINERS:
         if isinstance(raw.get(name), Mapping):
             raw = raw[name]
-    state = {k: v for k, v in raw.items() if isinstance(v, Tensor)}
+    return {k: v for k, v in raw.items() if isinstance(v, Tensor)}
+
+
+def read_backbone(path: Path) -> State:
+    """The tensors of a file, freed of prefixes too; what stands beside the backbone (a classifier, a temporal head) is left out."""
+    state = read_weights(path)
     for prefix in PREFIXES:
         if any(k.startswith(prefix) for k in state):
-            # What stands beside the backbone (a classifier, a temporal head) is not for us.
             state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     return state
 
@@ -80,12 +89,12 @@ def load_own(net: nn.Module, path: Path) -> list[str]:
 
 def load_swin(swin: VideoSwinT, path: Path) -> None:
     """Loads 3-D or 2-D Swin weights; 2-D ones are inflated."""
-    _load(swin, swin_state(read_weights(path), swin), path)
+    _load(swin, swin_state(read_backbone(path), swin), path)
 
 
 def load_resnet(resnet: AudioResNet, path: Path) -> None:
     """Loads an ImageNet ResNet; its first convolution is summed over colour and width to fit ours."""
-    _load(resnet, resnet_state(read_weights(path), resnet), path)
+    _load(resnet, resnet_state(read_backbone(path), resnet), path)
 
 
 def _load(module: nn.Module, state: State, path: Path, may_miss: Sequence[str] = ()) -> None:
@@ -188,7 +197,7 @@ def inflated(state: State, swin: VideoSwinT) -> State:
     for key, table in state.items():
         if key.endswith("relative_position_bias_table"):
             stage = int(key.split(".")[1])
-            out[key] = _inflated_table(table, swin.layers[stage].window)  # type: ignore[union-attr, arg-type]
+            out[key] = _inflated_table(table, swin.stages()[stage].window)
     return out
 
 
@@ -226,6 +235,16 @@ def resnet_state(raw: State, resnet: AudioResNet) -> State:
     return state
 
 
+def _loaded(kind: str, path: Path) -> nn.Module:
+    if kind == "swin":
+        swin = VideoSwinT()
+        load_swin(swin, path)
+        return swin
+    resnet = AudioResNet()
+    load_resnet(resnet, path)
+    return resnet
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.checkpoints", description="Converts foreign weights to safetensors once.")
     parser.add_argument("kind", choices=("swin", "resnet"))
@@ -233,8 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("target", type=Path)
     options = parser.parse_args(arguments)
     try:
-        module: nn.Module = VideoSwinT() if options.kind == "swin" else AudioResNet()
-        (load_swin if options.kind == "swin" else load_resnet)(module, options.source)  # type: ignore[operator]
+        module = _loaded(options.kind, options.source)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

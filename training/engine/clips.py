@@ -88,7 +88,7 @@ def waveform(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32] 
             raise Unusable(path, f"its sound cannot be decoded ({error})") from error
     if not parts:
         return None
-    return np.concatenate(parts).astype(np.float32) / 32768
+    return np.concatenate(parts).astype(np.float32) / np.float32(32768)
 
 
 def _audio_frames(container: Any) -> Iterator[Any]:

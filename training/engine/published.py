@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from training.engine.checkpoints import read_weights
+from training.engine.checkpoints import read_backbone
 from training.engine.recipes import RECIPES, overridden
 from training.engine.runs import build
 
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         torch.manual_seed(options.seed)
         net = build(overridden(recipe, {"seed": options.seed}))
-        state = converted(recipe.network, read_weights(options.weights), net)
+        state = converted(recipe.network, read_backbone(options.weights), net)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

@@ -51,8 +51,11 @@ class VideoSwinT(nn.Module):
 
     def checkpoint_gradients(self, on: bool = True) -> None:
         """Recompute each block in the backward pass instead of keeping its activations."""
-        for stage in self.layers:
+        for stage in self.stages():
             stage.recompute = on
+
+    def stages(self) -> list[SwinStage]:
+        return [stage for stage in self.layers if isinstance(stage, SwinStage)]
 
     def forward(self, video_BCTHW: Tensor) -> Tensor:
         x = self.patch_embed(video_BCTHW)
