@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.engine import audio, clips
 from training.engine.recipes import Recipe
-from training.engine.releases import Sample
+from training.engine.releases import Sample, beliefs
 from training.engine.store import Clip, Entry, SourceClip, StoredClip
 
 NORMS = {
@@ -30,13 +30,17 @@ NORMS = {
 
 @dataclass(frozen=True)
 class Batch:
-    """video (B, S, 3, T, H, W) uint8 or None, audio (B, S, 1, chunk, M) or None, label (B,), index (B,), has_audio (B,)."""
+    """video (B, S, 3, T, H, W) uint8 or None, audio (B, S, 1, chunk, M) or None, label (B,), index (B,), has_audio (B,).
+
+    soft (B, K): what is learnt of each class, where the recipe asks for more than the label.
+    """
 
     video: Tensor | None
     audio: Tensor | None
     label: Tensor
     index: Tensor
     has_audio: Tensor
+    soft: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
@@ -46,14 +50,28 @@ class Batch:
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return Batch(*(None if value is None else change(value) for value in vars(self).values()))
+        changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in vars(self).items()}
+        return Batch(**changed)
 
 
 class ClipDataset(Dataset):
-    """Items are asked for as (epoch, index); random: crops, flips and segments are drawn, else taken in the centre."""
+    """Items are asked for as (epoch, index); random: crops, flips and segments are drawn, else taken in the centre.
 
-    def __init__(self, samples: Sequence[Sample], recipe: Recipe, *, folder: Path | None, entries: Sequence[Entry], random: bool) -> None:
+    soft: with the shares of the classes that the recipe's `labels` names, to be learnt in place of the label.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        recipe: Recipe,
+        *,
+        folder: Path | None,
+        entries: Sequence[Entry],
+        random: bool,
+        soft: bool = False,
+    ) -> None:
         self.samples, self.recipe, self.folder, self.entries, self.random = samples, recipe, folder, entries, random
+        self.soft = soft and recipe.labels != "majority"
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -62,6 +80,8 @@ class ClipDataset(Dataset):
         epoch, index = key
         rng = np.random.default_rng((self.recipe.seed, epoch, index)) if self.random else None
         item: dict[str, Any] = {"label": self.samples[index].label, "index": index, "has_audio": False}
+        if self.soft:
+            item["soft"] = torch.tensor(beliefs(self.samples[index], self.recipe.labels, self.recipe.num_classes))
         clip = self._clip(index)
         if self.recipe.modalities != "audio":
             item["video"] = snippets_of(clip, self.recipe, rng)
@@ -165,6 +185,8 @@ def loader(dataset: ClipDataset, batches: list[list[tuple[int, int]]], *, worker
 
 
 def collate(items: Sequence[dict[str, Any]]) -> Batch:
-    stacked = {key: torch.stack([item[key] for item in items]) if key in items[0] else None for key in ("video", "audio")}
+    stacked: dict[str, Any] = {
+        key: torch.stack([item[key] for item in items]) if key in items[0] else None for key in ("video", "audio", "soft")
+    }
     numbers = {key: torch.tensor([item[key] for item in items]) for key in ("label", "index", "has_audio")}
     return Batch(**stacked, **numbers)

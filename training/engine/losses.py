@@ -17,6 +17,9 @@ class EPCELoss(nn.Module):
     or one number for all three, or a mapping by name. With gamma 0 it is cross-entropy.
     """
 
+    side_K: Tensor
+    penalty_K: Tensor
+
     def __init__(
         self, polarity: Sequence[str | int], gamma: float | Sequence[float] | Mapping[str, float] = 0.7, *, reduction: str = "mean"
     ) -> None:
@@ -29,10 +32,12 @@ class EPCELoss(nn.Module):
         self.register_buffer("side_K", torch.tensor(sides), persistent=False)
         self.register_buffer("penalty_K", torch.tensor([penalty[side] for side in sides]), persistent=False)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, soft_BK: Tensor | None = None) -> Tensor:
+        """soft_BK: shares of the classes to be learnt in place of the label alone; the penalty stays that of the label."""
         predicted = logits.detach().argmax(1)
         differs = self.side_K[target] != self.side_K[predicted]  # s(y, y^)
-        loss_B = functional.cross_entropy(logits, target, reduction="none") * (1 + self.penalty_K[target] * differs)
+        learnt = target if soft_BK is None else soft_BK
+        loss_B = functional.cross_entropy(logits, learnt, reduction="none") * (1 + self.penalty_K[target] * differs)
         return loss_B.mean() if self.reduction == "mean" else loss_B
 
 
@@ -53,8 +58,8 @@ def _penalties(gamma: float | Sequence[float] | Mapping[str, float]) -> list[flo
     return numbers
 
 
-def total_loss(loss: EPCELoss, opinions: Opinions, target: Tensor, weights: Sequence[float]) -> Tensor:
+def total_loss(loss: EPCELoss, opinions: Opinions, target: Tensor, weights: Sequence[float], soft_BK: Tensor | None = None) -> Tensor:
     """The weighted sum of the losses of the network's opinion and of each branch's, where it has them (A16); shape as loss gives."""
     opinion = (opinions.logits, opinions.video_logits, opinions.audio_logits)
-    terms = [weight * loss(logits.float(), target) for weight, logits in zip(weights, opinion, strict=True) if logits is not None]
+    terms = [weight * loss(logits.float(), target, soft_BK) for weight, logits in zip(weights, opinion, strict=True) if logits is not None]
     return torch.stack(terms).sum(0)

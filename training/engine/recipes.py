@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "audio_layout": ("tile", "zero", "head_tile", "aligned"),
     "audio_norm": ("none", "zscore"),
     "waveform_norm": ("int16", "peak"),
+    "labels": ("majority", "votes", "posterior"),
     "optimiser": ("adamw", "adam", "sgd"),
     "schedule": ("cosine", "constant", "steps"),
     "select_by": ("acc", "wa_f1", "uar"),
@@ -71,6 +72,8 @@ class Recipe:
 
     gamma: tuple[float, ...] = say((0.7, 0.7, 0.7), "EP-CE penalty of positive, neutral, negative labels; zeros: cross-entropy")
     loss_weights: tuple[float, ...] = say((1.0, 1.0, 1.0), "weights of the fused, visual and audio losses (A16)")
+
+    labels: str = say("majority", "what is learnt of a training clip: its label; the shares of its votes; or its Dawid-Skene posterior")
 
     epochs: int = say(30, "passes over the training part")
     batch_size: int = say(8, "samples in one forward pass, over all processes")
@@ -140,7 +143,8 @@ def from_dict(values: Mapping[str, Any]) -> Recipe:
     known = {f.name for f in fields(Recipe)}
     if unknown := set(values) - known:
         raise ValueError(f"unknown recipe field {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
-    return Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    settled: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Recipe(**settled)
 
 
 def overridden(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:

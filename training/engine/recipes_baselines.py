@@ -182,6 +182,9 @@ BASELINE_RECIPES: dict[str, Callable[[], Recipe]] = {
     **{f"mask_{'all' if d < 0 else d}": _named(ablation, f"mask_{'all' if d < 0 else d}", windows=[d, d]) for d in MASKS},
     # Table X
     **{f"epce_{g}": (lambda g=g: Recipe(name=f"epce_{g}", gamma=(g, g, g))) for g in PENALTIES},
+    # Beside the paper: what the annotators' disagreement is worth
+    "labels_votes": lambda: Recipe(name="labels_votes", labels="votes"),
+    "labels_posterior": lambda: Recipe(name="labels_posterior", labels="posterior"),
     "video_branch": lambda: Recipe(name="video_branch", network="video_branch", gamma=PLAIN, loss_weights=OWN_LOGITS, **PICTURES),
     "audio_branch": lambda: Recipe(name="audio_branch", network="audio_branch", gamma=PLAIN, loss_weights=OWN_LOGITS, **SOUND),
 }

@@ -19,6 +19,8 @@ class Sample:
     path: Path
     name: str  # relative to the release folder, e.g. train/00000001.mp4
     label: int
+    votes: tuple[int, ...] = ()  # the emotions voted for, where the release tells them
+    posterior: tuple[float, ...] = ()  # probability of each class by Dawid-Skene, where it tells that
 
 
 def samples_of(release: Path, part: str, classes: Sequence[str]) -> list[Sample]:
@@ -44,7 +46,9 @@ def _sample(manifest: Path, number: int, line: str, classes: Sequence[str]) -> S
         raise ValueError(f"{where}: not a JSON object with file_name ({error}); export the release again") from error
     emotion = row.get("emotion", row.get("label"))
     path = manifest.parent / file_name
-    return Sample(path, f"{manifest.parent.name}/{file_name}", _label(emotion, classes, where))
+    votes = tuple(_label(vote, classes, where) for vote in row.get("votes") or ())
+    posterior = tuple(float(p) for p in row.get("posterior") or ())
+    return Sample(path, f"{manifest.parent.name}/{file_name}", _label(emotion, classes, where), votes, posterior)
 
 
 def _label(emotion: object, classes: Sequence[str], where: str) -> int:
@@ -54,6 +58,17 @@ def _label(emotion: object, classes: Sequence[str], where: str) -> int:
     if name not in classes:
         raise ValueError(f"{where}: emotion {emotion!r} is none of {', '.join(classes)}; set the recipe's classes to those of this release")
     return list(classes).index(name)
+
+
+def beliefs(sample: Sample, kind: str, num_classes: int) -> list[float]:
+    """What to learn of a clip beside its label: a share of one for each class. Raises ValueError where the release does not tell it."""
+    if kind == "votes" and sample.votes:
+        return [sample.votes.count(k) / len(sample.votes) for k in range(num_classes)]
+    if kind == "posterior" and len(sample.posterior) == num_classes:
+        return list(sample.posterior)
+    raise ValueError(
+        f"{sample.name}: its metadata has no {kind} over {num_classes} classes; set labels=majority, or export the release with them"
+    )
 
 
 def manifest_hash(release: Path) -> str:

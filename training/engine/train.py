@@ -188,7 +188,7 @@ class Run:
     def _losses(self, batch: Batch) -> tuple[Opinions, Tensor]:
         with autocast(self.recipe, self.device):
             opinions = self.model(*inputs(batch, self.recipe))
-        return opinions, total_loss(self.loss, opinions, batch.label, self.recipe.loss_weights)
+        return opinions, total_loss(self.loss, opinions, batch.label, self.recipe.loss_weights, batch.soft)
 
     def _update(self) -> None:
         if self.recipe.clip_grad > 0:
@@ -298,7 +298,8 @@ class Run:
 
     def _loader(self, split: str, batches: list, *, random: bool) -> Any:
         part = self.parts[split]
-        dataset = ClipDataset(part.samples, self.recipe, folder=part.folder, entries=part.entries, random=random)
+        soft = split == "train"
+        dataset = ClipDataset(part.samples, self.recipe, folder=part.folder, entries=part.entries, random=random, soft=soft)
         return loader(dataset, batches, workers=self.recipe.workers, pin=self.device.type == "cuda")
 
 
