@@ -174,6 +174,7 @@ def staff(report: Report, people: list[SamplePerson], feelings: Feelings, *, see
 
 def qualify(people: list[SamplePerson], feelings: Feelings, *, seed: int) -> None:
     """The two-part labelling test of Sec. III-B. Gold clips are clear cases: a careful labeller misses few, a careless one many."""
+    from annotation import services
     from annotation.models import GoldItem, Person, QualificationAttempt
     from annotation.rules.sentiment import BY_KEY
 
@@ -187,6 +188,9 @@ def qualify(people: list[SamplePerson], feelings: Feelings, *, seed: int) -> Non
         rng = np.random.default_rng([seed, place])
         for part in QualificationAttempt.Part.values:
             sit(person, part, right, care=sample.care, rng=rng)
+        person.refresh_from_db()
+        if not person.qualified_at and not person.paused_reason:
+            services.person_pause(person, reason="has not passed the labelling test")
 
 
 def sit(person: Person, part: str, right: dict[str, str], *, care: float, rng: np.random.Generator) -> None:
@@ -238,7 +242,7 @@ def simulated_annotators(people: list[SamplePerson], feelings: Feelings, address
             username=person.username,
             password=person.password,
             seed=seed + index,
-            ability=0.6 + 0.3 * person.factors["msceit"] / 100,
+            ability=0.4 + 0.35 * person.factors["msceit"] / 100,
             truth=lambda sample: feelings[videos[sample]],
         )
         for index, person in enumerate(simulated)

@@ -85,7 +85,7 @@ class SimulatedAnnotator:
         return {"adjective": str(self.rng.choice(adjectives)), "confidence": round(confidence, 2)}
 
 
-def label_until(annotators: Sequence[SimulatedAnnotator], done: Callable[[], bool], *, stall_s: float = 30) -> int:
+def label_until(annotators: Sequence[SimulatedAnnotator], done: Callable[[], bool], *, stall_s: float = 120) -> int:
     """All label at once, each in a thread, until done() holds; gives the votes cast.
 
     Raises RuntimeError when nobody has had anything to do for stall_s seconds though work is left.
