@@ -115,7 +115,13 @@ def _axes(theme: str, *, width: float, height: float) -> Iterator[tuple[Any, io.
     from matplotlib.figure import Figure
 
     ink, ground, _ = THEMES[theme]
-    style = {"svg.fonttype": "none", "svg.hashsalt": "emotions", "font.family": "DejaVu Sans", "text.color": ink, "axes.labelcolor": ink}
+    style: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "emotions",
+        "font.family": "DejaVu Sans",
+        "text.color": ink,
+        "axes.labelcolor": ink,
+    }
     style |= {"axes.edgecolor": ink, "xtick.color": ink, "ytick.color": ink, "axes.facecolor": ground, "figure.facecolor": ground}
     style |= {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
     svg = io.StringIO()

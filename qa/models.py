@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 
 class CrossCheckSet(models.Model):
@@ -48,10 +49,10 @@ class AdjustmentStep(models.Model):
     """One line of the append-only log of personnel adjustment (Sec. III-C)."""
 
     class State(models.TextChoices):
-        PROPOSED = "proposed"
-        APPLIED = "applied"
-        REJECTED = "rejected"
-        SKIPPED = "skipped"
+        PROPOSED = "proposed", _("Proposed")
+        APPLIED = "applied", _("Applied")
+        REJECTED = "rejected", _("Rejected")
+        SKIPPED = "skipped", _("Skipped")
 
     stage = models.CharField(max_length=10)
     round = models.PositiveSmallIntegerField()

@@ -94,7 +94,7 @@ def propose(
     literal = (_highest(rated, category), _lowest(rated, category))
     if literal in pairs:
         return Swap(literal[0].id, literal[1].id, _gap(*literal, category), is_literal=True)
-    high, low = max(pairs, key=lambda pair: _preference(*pair, category, group_scores))
+    high, low = max(pairs, key=lambda pair: _preference(pair[0], pair[1], category, group_scores))
     return Swap(high.id, low.id, _gap(high, low, category), is_literal=False)
 
 

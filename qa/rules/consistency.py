@@ -7,11 +7,12 @@ A cross-check stage has nine sets of up to 100 samples; three members label each
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 PADDING = -1
 SET_SIZE = 100
 #: The nine sets of a stage: three Neutral, two Excitation, one of each other.

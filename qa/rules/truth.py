@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def _posterior(probabilities, num_categories: int) -> tuple[Ints, Floats]:
 def _dawid_skene(samples: Ints, raters: Ints, votes: Ints, num_categories: int) -> Opinion:
     from crowdkit.aggregation import DawidSkene
 
-    fitted = DawidSkene(n_iter=50).fit(_frame(samples, raters, votes))
+    fitted: Any = DawidSkene(n_iter=50).fit(_frame(samples, raters, votes))
     index, posterior = _posterior(fitted.probas_, num_categories)
     people = np.unique(raters)
     prior = fitted.priors_
@@ -75,7 +76,7 @@ def _dawid_skene(samples: Ints, raters: Ints, votes: Ints, num_categories: int) 
     for person in people:
         confusion = fitted.errors_.loc[person]  # rows: said; columns: true
         known = [label for label in prior.index if label in confusion.index]
-        abilities.append(sum(float(prior[label]) * float(confusion.loc[label, label]) for label in known))
+        abilities.append(float(sum(prior[label] * confusion.loc[label, label] for label in known)))
     return Opinion(index, posterior, people, np.array(abilities))
 
 

@@ -22,11 +22,9 @@ from qa.selectors.releases import (
     Labelled,
     labelled_videos,
     posteriors,
-    release_by_digest,
     release_drift,
     release_facts,
     releases,
-    video_ids,
     votes_by_sample,
 )
 from qa.selectors.reports import last_report, report_history, set_rows
@@ -65,7 +63,6 @@ __all__ = [
     "open_turns",
     "posteriors",
     "raw_and_labelled",
-    "release_by_digest",
     "release_drift",
     "release_facts",
     "releases",
@@ -78,7 +75,6 @@ __all__ = [
     "stage_scores",
     "stages",
     "video_find",
-    "video_ids",
     "vote_table",
     "votes_by_sample",
     "waiting_for",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -73,7 +72,7 @@ def labelled_videos() -> list[Labelled]:
             "video__stage__name",
         )
     )
-    return [Labelled(*row) for row in rows.iterator(chunk_size=CHUNK)]
+    return [Labelled._make(row) for row in rows.iterator(chunk_size=CHUNK)]
 
 
 def votes_by_sample() -> dict[int, list[Cast]]:
@@ -81,7 +80,7 @@ def votes_by_sample() -> dict[int, list[Cast]]:
     found: dict[int, list[Cast]] = defaultdict(list)
     rows = label_votes().order_by("sample_id", "pk").values_list("sample_id", "emotion", "rung", "adjective", "confidence")
     for sample_id, *vote in rows.iterator(chunk_size=CHUNK):
-        found[sample_id].append(Cast(*vote))
+        found[sample_id].append(Cast._make(vote))
     return found
 
 
@@ -140,11 +139,3 @@ def release_drift(release: Release) -> Drift:
 
 def releases() -> QuerySet[Release]:
     return Release.objects.select_related("created_by").order_by("-created_at", "-pk")
-
-
-def release_by_digest(sha256: str) -> Release | None:
-    return Release.objects.filter(sha256=sha256).first()
-
-
-def video_ids(numbers: Sequence[int]) -> dict[int, int]:
-    return dict(Video.objects.filter(number__in=numbers).values_list("number", "pk"))

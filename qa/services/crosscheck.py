@@ -100,7 +100,7 @@ def swap_propose(stage: str) -> Adjustment:
     scores = selectors.stage_scores(stage, reviews)
     _check_labelled(scores)
     applied = [step for step in log if step.state == AdjustmentStep.State.APPLIED]
-    start_mean = log[0].numbers["start_mean"] if log else scores.mean
+    start_mean: Any = log[0].numbers["start_mean"] if log else scores.mean
     if applied and adjustment.is_settled(list(scores.inter_groups.values()), start_mean):
         return Adjustment(
             None,

@@ -221,7 +221,7 @@ class _Import:
     def _take_turns(self, stages: set[str], turns: list[Assignment]) -> None:
         """Turns that wait here already become submitted; the others are made."""
         waiting = {(turn.sample_id, turn.person_id, turn.round): turn.pk for turn in Assignment.objects.filter(round__in=stages)}
-        made = []
+        made: list[Assignment] = []
         for turn in turns:
             turn.pk = waiting.get((turn.sample_id, turn.person_id, turn.round))
             if turn.pk is None:

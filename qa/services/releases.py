@@ -22,6 +22,20 @@ from qa.rules.variants import TITLES, VARIANTS, Choice, TooFew
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class Source:
+    """What releases are made from, read once: labelled videos by number, the votes of each, posteriors, facts for the card."""
+
+    rows: Sequence[selectors.Labelled]
+    votes: dict[int, list[selectors.Cast]]
+    posteriors: dict[int, tuple[float, ...]]
+    facts: dict[str, Any]
+
+
+def release_source() -> Source:
+    return Source(selectors.labelled_videos(), selectors.votes_by_sample(), selectors.posteriors(), selectors.release_facts())
+
+
 def release_make(
     *,
     variant: str,
@@ -32,22 +46,25 @@ def release_make(
     allow_short: bool = False,
     user: Any = None,
     sizes: dict[str, Any] | None = None,
+    source: Source | None = None,
     progress: Progress | None = None,
 ) -> Release:
     """The release of a variant under out_dir/<variant>, registered; the same data and seed give the same bytes and the same row.
 
-    sizes: other numbers than the paper's, passed to the variant (limits=…, size=…).
+    sizes: other numbers than the paper's, passed to the variant (limits=…, size=…). source: what to make it from, so that
+    several variants are made from one reading of the database.
     Raises ValidationError when the variant is unknown, there are too few videos (see allow_short), a file is missing or
     changed, or the folder holds something else.
     """
     if variant not in VARIANTS:
         raise ValidationError(f"unknown variant {variant!r}: choose from {', '.join(VARIANTS)}", code="unknown_variant")
-    rows = selectors.labelled_videos()
+    source = source or release_source()
+    rows = source.rows
     try:
         choice = VARIANTS[variant](np.array([row.label for row in rows], dtype=str), seed=seed, allow_short=allow_short, **(sizes or {}))
         chosen = [rows[i] for i in choice.positions]
-        about = Description(variant, TITLES[variant], seed, media, tuple(formats), tuple(choice.short), selectors.release_facts())
-        clips = _clips(chosen, choice)
+        about = Description(variant, TITLES[variant], seed, media, tuple(formats), tuple(choice.short), source.facts)
+        clips = _clips(chosen, choice, source)
         folder, _ = export.write_release(Path(out_dir).resolve() / variant, clips, about, progress=progress)
     except TooFew as error:
         raise ValidationError(str(error), code="too_few") from error
@@ -100,11 +117,11 @@ def releases_diff(first: Path | str, second: Path | str) -> Difference:
     )
 
 
-def _clips(rows: Sequence[selectors.Labelled], choice: Choice) -> list[Clip]:
-    votes, posteriors, media_root = selectors.votes_by_sample(), selectors.posteriors(), Path(settings.MEDIA_ROOT)
+def _clips(rows: Sequence[selectors.Labelled], choice: Choice, source: Source) -> list[Clip]:
+    media_root = Path(settings.MEDIA_ROOT)
     clips = []
     for row, is_test in zip(rows, choice.is_test.tolist(), strict=True):
-        cast = votes.get(row.sample_id, [])
+        cast = source.votes.get(row.sample_id, [])
         clips.append(
             Clip(
                 file_name=f"{row.number:08d}.mp4",
@@ -123,7 +140,7 @@ def _clips(rows: Sequence[selectors.Labelled], choice: Choice) -> list[Clip]:
                 vote_rungs=tuple(vote.rung for vote in cast),
                 adjectives=tuple(vote.adjective for vote in cast),
                 confidences=tuple(vote.confidence for vote in cast),
-                posterior=posteriors.get(row.sample_id, ()),
+                posterior=source.posteriors.get(row.sample_id, ()),
                 term=row.term or "",
                 stage=row.stage or "",
                 source=media_root / row.file,

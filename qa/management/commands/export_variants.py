@@ -29,6 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["seed"] < 0:
             raise CommandError(f"--seed must be 0 or more, got {options['seed']}")
+        source = services.release_source()
         for variant in options["variants"]:
             try:
                 release = services.release_make(
@@ -38,6 +39,7 @@ class Command(BaseCommand):
                     media=options["media"],
                     formats=options["formats"],
                     allow_short=options["allow_short"],
+                    source=source,
                 )
             except ValidationError as error:
                 raise CommandError(f"{variant}: {' '.join(error.messages)}") from error
