@@ -27,7 +27,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --user-group --create-home emotions \
  && install -d -o emotions -g emotions /var/lib/emotions
-ENV EMOTIONS_VAR=/var/lib/emotions DEBUG=false
+ENV EMOTIONS_VAR=/var/lib/emotions DEBUG=false MPLCONFIGDIR=/tmp/matplotlib
 WORKDIR /srv/emotions
 COPY . .
 # Read-only to the user that runs it: what an intruder could write is only /var/lib/emotions.
@@ -42,4 +42,4 @@ CMD ["celery", "-A", "config", "worker", "--queues", "gpu", "--concurrency", "1"
 FROM project AS web
 COPY --from=site-packages /opt/venv /opt/venv
 EXPOSE 8000
-CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "8", "--timeout", "60", "--max-requests", "5000", "--max-requests-jitter", "500", "--access-logfile", "-"]
+CMD ["gunicorn", "config.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "8", "--timeout", "60", "--max-requests", "5000", "--max-requests-jitter", "500", "--no-control-socket"]

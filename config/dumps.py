@@ -58,20 +58,27 @@ class SqliteDump:
     def write(self, target: Path) -> dict[str, int]:
         """Copies the database as it is at one moment; gives back the copy's row counts."""
         connection.ensure_connection()
-        with closing(sqlite3.connect(target)) as copy:
-            connection.connection.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")
-            copy.execute("PRAGMA secure_delete=ON")
-            copy.execute("DELETE FROM django_session")
-            copy.commit()
-            return self._checked(copy)
+        try:
+            with closing(sqlite3.connect(target)) as copy:
+                connection.connection.backup(copy)
+                copy.execute("PRAGMA journal_mode=DELETE")
+                copy.execute("PRAGMA secure_delete=ON")
+                copy.execute("DELETE FROM django_session")
+                copy.commit()
+                return self._checked(copy)
+        except sqlite3.Error as error:  # a full disk is a disk I/O error to SQLite
+            raise DumpError(f"the database cannot be copied: {error}") from error
 
     def read(self, source: Path) -> None:
-        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as copy:
-            self._checked(copy)
-            connection.ensure_connection()
-            copy.backup(connection.connection)
-        connection.close()
+        try:
+            with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as copy:
+                self._checked(copy)
+                connection.ensure_connection()
+                copy.backup(connection.connection)
+        except sqlite3.Error as error:
+            raise DumpError(f"the database cannot be replaced: {error}") from error
+        finally:
+            connection.close()
 
     @staticmethod
     def _checked(copy: sqlite3.Connection) -> dict[str, int]:

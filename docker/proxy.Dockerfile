@@ -3,6 +3,7 @@ FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends nginx-light curl && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --user-group --no-create-home emotions && install -d -o emotions -g emotions /tmp/nginx
 COPY docker/nginx.conf /etc/nginx/nginx.conf
+COPY docker/proxy-start.sh /usr/local/bin/proxy-start.sh
 USER emotions
 EXPOSE 8080 8443
-CMD ["nginx", "-c", "/etc/nginx/nginx.conf", "-g", "daemon off;"]
+ENTRYPOINT ["sh", "/usr/local/bin/proxy-start.sh"]
