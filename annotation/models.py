@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 LABEL = "label"  # the round in which a sample gets its label; cross-checks and repeats are other rounds
 
@@ -13,21 +14,21 @@ LABEL = "label"  # the round in which a sample gets its label; cross-checks and 
 class Emotion(models.TextChoices):
     """The six categories, class ids 0–5 in this order."""
 
-    EXCITATION = "Excitation"
-    FEAR = "Fear"
-    NEUTRAL = "Neutral"
-    RELAXATION = "Relaxation"
-    SADNESS = "Sadness"
-    TENSION = "Tension"
+    EXCITATION = "Excitation", _("Excitation")
+    FEAR = "Fear", _("Fear")
+    NEUTRAL = "Neutral", _("Neutral")
+    RELAXATION = "Relaxation", _("Relaxation")
+    SADNESS = "Sadness", _("Sadness")
+    TENSION = "Tension", _("Tension")
 
 
 class Rung(models.TextChoices):
     """The steps of the ladder that decides a label."""
 
-    MEMBER = "member"
-    LEADER = "leader"
-    EXCHANGE = "exchange"
-    EXPERT = "expert"
+    MEMBER = "member", _("Member")
+    LEADER = "leader", _("Leader")
+    EXCHANGE = "exchange", _("Exchange")
+    EXPERT = "expert", _("Expert")
 
 
 class Group(models.Model):
@@ -46,13 +47,13 @@ class Person(models.Model):
     """One who works on labels, with the scored factors of Eq. 1 (each 0–100)."""
 
     class Role(models.TextChoices):
-        ANNOTATOR = "annotator"
-        LEADER = "leader"
-        EXPERT = "expert"
-        MANAGER = "manager"
-        DATA_ENGINEER = "data_engineer"
-        RESEARCHER = "researcher"
-        ADMIN = "admin"
+        ANNOTATOR = "annotator", _("Annotator")
+        LEADER = "leader", _("Leader")
+        EXPERT = "expert", _("Expert")
+        MANAGER = "manager", _("Manager")
+        DATA_ENGINEER = "data_engineer", _("Data Engineer")
+        RESEARCHER = "researcher", _("Researcher")
+        ADMIN = "admin", _("Admin")
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="person")
     full_name = models.CharField(max_length=150)

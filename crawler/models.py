@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 
 class Platform(models.TextChoices):
@@ -19,10 +20,10 @@ class Stage(models.Model):
     """One round of the staged crawl: its own terms, budget, dates and ways of asking."""
 
     class State(models.TextChoices):
-        PLANNED = "planned"
-        RUNNING = "running"
-        STOPPED = "stopped"
-        DONE = "done"
+        PLANNED = "planned", _("Planned")
+        RUNNING = "running", _("Running")
+        STOPPED = "stopped", _("Stopped")
+        DONE = "done", _("Done")
 
     name = models.SlugField(max_length=40, unique=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
@@ -144,10 +145,10 @@ class Check(models.Model):
     """One verdict of one cleaning check about one video, with its evidence; never overwritten, a new version adds a row."""
 
     class Verdict(models.TextChoices):
-        PASS = "pass"  # noqa: S105 - a verdict, not a password
-        REVIEW = "review"
-        DROP = "drop"
-        UNABLE = "unable"  # the detector has no weights: it says so and leaves the clip to people
+        PASS = "pass", _("Pass")
+        REVIEW = "review", _("Review")
+        DROP = "drop", _("Drop")
+        UNABLE = "unable", _("Unable")  # the detector has no weights: it says so and leaves the clip to people
 
     video = models.ForeignKey(Video, on_delete=models.CASCADE, related_name="checks")
     name = models.CharField(max_length=40)

@@ -178,7 +178,10 @@ def _pause(request: HttpRequest, asked: dict[str, Any]) -> str:
     person = asked["person"]
     moved = services.person_pause(person, reason=asked["reason"], by=cast(User, request.user), reassign=asked["reassign"])
     told = _("%(name)s is paused.") % {"name": person}
-    return f"{told} {ngettext('%d clip went to others.', '%d clips went to others.', moved) % moved}" if moved else told
+    went = (
+        ngettext("%d clip went to others.", "%d clips went to others.", moved) % moved
+    )  # outside the f-string: xgettext reads no f-strings
+    return f"{told} {went}" if moved else told
 
 
 def _resume(request: HttpRequest, asked: dict[str, Any]) -> str:

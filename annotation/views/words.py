@@ -7,14 +7,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
-EMOTION_NAMES = {
-    "Excitation": gettext_lazy("Excitation"),
-    "Fear": gettext_lazy("Fear"),
-    "Neutral": gettext_lazy("Neutral"),
-    "Relaxation": gettext_lazy("Relaxation"),
-    "Sadness": gettext_lazy("Sadness"),
-    "Tension": gettext_lazy("Tension"),
-}
+from annotation.models import Emotion
+
+EMOTION_NAMES = dict(Emotion.choices)
 # Content flags of the cleaning review, as far as they have a name of their own
 WARNING_NAMES = {
     "nsfw": gettext_lazy("nudity"),
