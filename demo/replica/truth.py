@@ -19,6 +19,7 @@ CAUSES = {
     "robots": {"disallowed"},
     "html-body": {"refused"},
     "redirect-loop": {"refused"},
+    "off-site-redirect": {"refused"},
     "guard": {"refused"},
     "captcha": {"blocked"},
     "challenge": {"blocked"},
