@@ -129,7 +129,7 @@ def _write(response: requests.Response, part: Path, begin: int) -> None:
     try:
         with part.open("r+b" if begin else "wb") as file:
             file.seek(begin)
-            for chunk in response.iter_content(CHUNK):
+            while chunk := response.raw.read1(CHUNK):  # what has come, not a full chunk: a cut line loses nothing
                 file.write(chunk)
                 count += len(chunk)
                 _watch(begin + count, count, time.monotonic() - started)

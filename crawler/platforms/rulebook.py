@@ -199,7 +199,8 @@ def media_urls(document: Document, base: str) -> tuple[str, ...]:
     for entry in (entry for path in spec.get("entries", []) for entry in walk(document.item, path, document.whole)):
         labels = " ".join(str(value) for path in spec["entry_labels"] for value in walk(entry, path))
         urls = [url for path in spec["entry_urls"] for url in walk(entry, path)]
-        ranked += [(preference(f"{labels} {url}", spec), len(ranked), url) for url in urls if isinstance(url, str)]
+        addresses = [url for url in urls if isinstance(url, str)]
+        ranked += [(preference(f"{labels} {url}", spec), len(ranked) + n, url) for n, url in enumerate(addresses)]
     for path in spec.get("direct", []):
         urls = list(walk(document.item, path, document.whole))
         ranked += [(len(spec.get("prefer", [])), 10**6 + n, url) for n, url in enumerate(urls) if isinstance(url, str)]

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-HASHTAG_WORTH = 2.0  # an author's own keyword says more than a word of the caption
+HASHTAG_WORTH = 4.0  # an author's own keyword says more than a word of the caption
+ONCE = 0.25  # what a word that one post alone has is worth: it may be chance
+ONCE_TAGGED = 0.7
 DECAY = 0.7  # per stage in which the term was not asked for again
 PRIOR_YIELD = 0.5  # of a term that nobody has asked for yet
 PRIOR_POSTS = 6  # how many posts that belief is worth
@@ -61,7 +63,7 @@ def words(title: str) -> list[str]:
 
 
 def terms_of(post: Post) -> Counter[str]:
-    """How often each possible keyword occurs in a post; hashtags count double."""
+    """How often each possible keyword occurs in a post; hashtags count several times."""
     counts: Counter[str] = Counter(words(post.title))
     for tag in post.hashtags:
         text = normal(tag)
@@ -80,15 +82,18 @@ def salient(posts: Iterable[Post], *, top: int = 50) -> dict[str, float]:
 
     A word in every post says nothing, a word in one post alone may be chance: both weigh little.
     """
+    posts = list(posts)
     kept = [terms_of(post) for post in posts if post.kept]
     if not kept:
         return {}
     spread = Counter(term for counts in kept for term in counts)
     total: Counter[str] = sum(kept, Counter())
+    tagged = {normal(tag) for post in posts if post.kept for tag in post.hashtags}
     raw = {}
     for term, count in total.items():
         share = spread[term] / len(kept)
-        raw[term] = count * math.log(1 + 1 / share) * (1 - share**4) * (0.4 if spread[term] == 1 else 1.0)
+        once = 1.0 if spread[term] > 1 else ONCE_TAGGED if term in tagged else ONCE
+        raw[term] = count * math.log(1 + 1 / share) * (1 - share**4) * once
     highest = max(raw.values()) or 1.0
     ranked = sorted(raw.items(), key=lambda item: (-item[1], item[0]))[:top]
     return {term: round(value / highest, 4) for term, value in ranked if value > 0}

@@ -1,0 +1,184 @@
+"""Every saved page through its platform's adapter; then the traps of decoding, one by one, and pages nobody has seen."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawler.platforms import PLATFORMS, Failure, ListPage, Outcome, VideoPage, decoding, rulebook
+
+PAGES = Path(__file__).parent.parent / "fixtures" / "pages"
+CASES = sorted(path.parent for path in PAGES.glob("*/*/expected.json"))
+VIDEO_KEYS = set(VideoPage.__dataclass_fields__) - {"platform", "raw"}
+LIST_KEYS = {"posts", "titles", "words", "ended", "rule_version"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
+def test_a_saved_page_reads_as_expected(case):
+    expected = json.loads((case / "expected.json").read_text(encoding="utf-8"))
+    kind, url = expected.pop("kind"), expected.pop("url")
+    adapter, text = PLATFORMS[case.parent.name], (case / "page.html").read_text(encoding="utf-8")
+    found = adapter.video_page(text, url, author_key="key") if kind == "video" else adapter.list_page(text, url, kind)
+    assert described(found) == expected
+    if "video" in expected:
+        assert set(expected["video"]) == VIDEO_KEYS, "unknown or missing keys in expected.json"
+    elif "list" in expected:
+        assert set(expected["list"]) == LIST_KEYS, "unknown or missing keys in expected.json"
+
+
+def described(found):
+    if isinstance(found, Failure):
+        return {"failure": str(found.outcome)}
+    if isinstance(found, ListPage):
+        words = [[word.text, word.rank, word.heat] for word in found.words]
+        posts = {"posts": [post.platform_id for post in found.posts], "titles": [post.title for post in found.posts]}
+        return {"list": {**posts, "words": words, "ended": found.ended, "rule_version": found.rule_version}}
+    whole = asdict(found)
+    whole = {key: list(value) if isinstance(value, tuple) else value for key, value in whole.items() if key in VIDEO_KEYS}
+    return {
+        "video": {**whole, "author_hash": bool(found.author_hash), "published_at": found.published_at and found.published_at.isoformat()}
+    }
+
+
+def test_each_platform_has_cases_for_two_layouts_and_every_failure():
+    for platform in PLATFORMS:
+        expected = [json.loads((case / "expected.json").read_text(encoding="utf-8")) for case in CASES if case.parent.name == platform]
+        assert len({page["video"]["rule_version"] for page in expected if "video" in page}) >= 2
+        assert {"gone", "private", "captcha", "blocked", "rule-failed"} <= {page.get("failure") for page in expected}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_rule_file_names_itself_and_compiles(platform):
+    for kind in rulebook.KINDS:
+        for rule in rulebook.rules_for(platform, kind):
+            assert (rule.data["platform"], rule.data["page_kind"]) == (platform, kind)
+            assert {"url_patterns", "locate", "item", "fields", "lists", "media", "errors", "walls", "valid_from"} <= set(rule.data) | {
+                "item"
+            }
+            for locate in rule.data["locate"]:
+                assert set(locate["decode"]) <= set(decoding.DECODERS), rule.name
+            for outcomes in rule.data["errors"].values():
+                assert set(outcomes.values()) <= set(Outcome), rule.name
+
+
+def test_personal_details_stay_out_of_the_stored_record():
+    case = PAGES / "tiktok" / "video-universal"
+    page = PLATFORMS["tiktok"].video_page((case / "page.html").read_text(encoding="utf-8"), "", author_key="key")
+    stored = json.dumps(page.raw, ensure_ascii=False)
+    assert "Nick" not in stored
+    assert "MS4wLjABAAAAxyz" not in stored
+    assert "13812345678" not in stored
+    assert "@somebody" not in stored
+
+
+def test_the_author_is_a_keyed_hash_that_differs_by_key_and_platform():
+    assert decoding.keyed_hash("a", "tiktok", "x") == decoding.keyed_hash("a", "tiktok", "x")
+    assert (
+        len({decoding.keyed_hash("a", "tiktok", "x"), decoding.keyed_hash("b", "tiktok", "x"), decoding.keyed_hash("a", "douyin", "x")})
+        == 3
+    )
+    assert decoding.keyed_hash("a", "tiktok", "") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1.2万", 12_000), ("3.4亿", 340_000_000), ("1.1M", 1_100_000), ("12,345", 12_345), ("2.5k", 2_500), (7, 7), ("0", 0), ("many", None), (None, None), (True, None)],
+)  # fmt: skip
+def test_counters_as_platforms_write_them(text, number):
+    assert decoding.counter(text) == number
+
+
+def test_milliseconds_and_seconds_are_told_apart_by_the_rule():
+    assert decoding.seconds(19782, "ms") == 19.782
+    assert decoding.seconds("15", "s") == 15
+    assert decoding.seconds(0, "s") is None
+    assert decoding.moment(1_700_000_000_000, "ms") == decoding.moment("1700000000", "s") == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+def test_an_id_holds_the_moment_of_its_upload():
+    assert decoding.id_time("7525082444551310602").date().isoformat() == "2025-07-09"
+    assert decoding.id_time("3xabc") is None
+
+
+def test_braces_inside_strings_do_not_end_the_record():
+    text = 'x = {"a": "}</script>{", "b": ["\\"}", {"c": 1}]};(function(){}());'
+    assert json.loads(decoding.json_at(text, 4)) == {"a": "}</script>{", "b": ['"}', {"c": 1}]}
+    with pytest.raises(ValueError, match="cut short"):
+        decoding.json_at('{"a": "never closed', 0)
+
+
+def test_undefined_becomes_null_outside_strings_only():
+    assert json.loads(decoding.undefined_to_null('{"a":undefined,"b":[undefined, 1],"c":"is undefined, here"}')) == {
+        "a": None,
+        "b": [None, 1],
+        "c": "is undefined, here",
+    }
+
+
+def test_chinese_titles_survive_escaped_slashes():
+    assert decoding.decode('{"a":"海边 \\u002F \\u6d77"}', ["json"]) == {"a": "海边 / 海"}
+    assert decoding.decode('"{\\"webRid\\": \\"7\\"}"', ["json"]) == {"webRid": "7"}
+
+
+def test_titles_lose_mentions_phones_and_direction_marks_but_keep_emoji():
+    title = decoding.clean_title("看这里 @小明 138-1234-5678 call +1 555-123-4567 \u202eRTL\u200b 😀 #2024年 ../etc")
+    assert "小明" not in title
+    assert "1234" not in title
+    assert "4567" not in title
+    assert "\u202e" not in title
+    assert "😀" in title
+    assert "#2024年" in title
+    assert len(decoding.clean_title("长" * 5000)) == decoding.MAX_TITLE
+
+
+@pytest.mark.parametrize(
+    ("platform", "url", "post"),
+    [
+        ("tiktok", "https://www.tiktok.com/@a.b/video/7525082444551310602?x=1", "7525082444551310602"),
+        ("tiktok", "https://www.tiktok.com/@/photo/7525082444551310602", "7525082444551310602"),
+        ("douyin", "https://www.douyin.com/jingxuan?modal_id=7301444403200000077", "7301444403200000077"),
+        ("douyin", "https://www.iesdouyin.com/share/video/7301444403200000077/?region=CN", "7301444403200000077"),
+        ("kuaishou", "https://v.m.chenzhongtech.com/fw/long-video/3xabc123def456g?x", "3xabc123def456g"),
+        ("tiktok", "https://www.tiktok.com/tag/7525082444551310602", ""),
+        ("douyin", "https://evil.example/video/7301444403200000077", ""),
+    ],
+)
+def test_post_ids_in_addresses(platform, url, post):
+    assert PLATFORMS[platform].post_id(url) == post
+
+
+@pytest.mark.parametrize("host", ["tiktok.com.evil.example", "eviltiktok.com", "douyin.com", ""])
+def test_a_lookalike_host_is_not_the_platforms(host):
+    assert not PLATFORMS["tiktok"].allows(host)
+
+
+SNIPPETS = st.sampled_from(["<script id=\"RENDER_DATA\">", "</script>", "{", "}", "[", '"', "\\", "window.__APOLLO_STATE__=", "undefined", "%7B", "&quot;", "\x00", "window.INIT_STATE = ", "<div id=captcha_container>", ":", ","])  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(SNIPPETS | st.text(max_size=20), max_size=30).map("".join), st.sampled_from(sorted(PLATFORMS)), st.sampled_from(rulebook.KINDS)
+)
+def test_no_page_however_broken_raises(text, platform, kind):
+    adapter = PLATFORMS[platform]
+    found = adapter.video_page(text, "", author_key="k") if kind == "video" else adapter.list_page(text, "", kind)
+    assert isinstance(found, (Failure, VideoPage, ListPage))
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "video", "itemInfo", "itemStruct", "type", "__ref", "stats", "author", "desc", "bitrateInfo", "statusCode"]), inner, max_size=5),
+    max_leaves=25,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(JSON_VALUES)
+def test_no_record_of_any_shape_raises(value):
+    record = {"__DEFAULT_SCOPE__": {"webapp.video-detail": {"statusCode": 0, "itemInfo": {"itemStruct": value}}}}
+    text = f'<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__">{json.dumps(record).replace("<", "")}</script>'
+    assert isinstance(PLATFORMS["tiktok"].video_page(text, "", author_key="k"), (Failure, VideoPage))
