@@ -357,7 +357,7 @@ def hot(site: Site, request: Request, match: re.Match[str]) -> Response:
 def list_page(site: Site, request: Request, title: str, *, kind: str, api: str, query: dict[str, str], term: str = "") -> Response:
     if term and site.is_struck_list("captcha", "douyin", term) and site.log("captcha", request):
         return document(site, request, "验证码中间页", "", asset("douyin_captcha.html"))
-    login_after = 2 if "login_modal" in site.faults and site.log("login_modal", request) else 0
+    login_after = 1 if "login_modal" in site.faults and site.log("login_modal", request) else 0
     config = {
         "platform": "douyin",
         "api": api,

@@ -290,7 +290,7 @@ def home(site: Site, request: Request, match: re.Match[str]) -> Response:
 
 
 def list_page(site: Site, request: Request, title: str, *, api: str, query: dict[str, str], term: str = "") -> Response:
-    login_after = 2 if "login_modal" in site.faults and site.log("login_modal", request) else 0
+    login_after = 1 if "login_modal" in site.faults and site.log("login_modal", request) else 0
     config = {"platform": "kuaishou", "api": api, "query": query, "kind": "search", "token": site.sign("falcon"), "loginAfter": login_after}
     data = f'<script id="list-config" type="application/json">{escaped_json(config)}</script><script src="/static/lists.js"></script>'
     body = f'<main><h1>{attribute(title)}</h1><div class="video-container grid"></div><div class="spinner" hidden></div><p class="end" hidden>没有更多了</p></main>'

@@ -328,7 +328,7 @@ def list_page(
         "query": query | {"count": str(PAGE_SIZE)},
         "kind": kind,
         "token": site.sign("bogus", request.host),
-        "loginAfter": 2 if "login_modal" in site.faults else 0,
+        "loginAfter": 1 if "login_modal" in site.faults else 0,
     }
     grid = f'<div class="grid" data-e2e="{kind}-item-list"></div>'
     body = f'<main>{head}{grid}<div class="spinner" hidden></div><p class="end" hidden>No more</p></main>'

@@ -5,7 +5,7 @@
   const spinner = document.querySelector(".spinner"), end = document.querySelector(".end");
   const box = document.querySelector("[data-e2e$='item-list'], [data-e2e='scroll-list'], [data-e2e='user-post-list'], .video-container");
   const items = [];
-  let cursor = 0, busy = false, done = false, batches = 0, session = "";
+  let cursor = 0, busy = false, done = false, walled = false, batches = 0, session = "";
 
   const platforms = { tiktok, douyin, kuaishou };
   const platform = platforms[config.platform]();
@@ -21,12 +21,12 @@
       platform.draw(answer.items);
       cursor = answer.cursor;
       done = !answer.more;
-      if (config.loginAfter && batches >= config.loginAfter && !done) { done = true; askForLogin(); }
+      if (config.loginAfter && batches >= config.loginAfter && !done) { done = walled = true; askForLogin(); }
     } catch (error) {
       done = true;
     }
     spinner.hidden = true;
-    end.hidden = !done;
+    end.hidden = !done || walled;
     busy = false;
     if (!done && document.documentElement.scrollHeight <= innerHeight + 200) setTimeout(more, 50);
   }
@@ -56,9 +56,9 @@
   }
 
   function askForLogin() {
-    const zh = config.platform !== "tiktok";
-    document.body.append(make(zh
-      ? '<div class="modal"><div id="login-panel-new"><p>登录</p><input placeholder="手机号"><div id="animate_qrcode_container"></div><p>登录后即可观看更多精彩视频</p></div></div>'
+    const panel = { douyin: "login-panel-new", kuaishou: "login-panel" }[config.platform];
+    document.body.append(make(panel
+      ? '<div class="modal"><div id="' + panel + '"><p>登录</p><input placeholder="手机号"><div id="animate_qrcode_container"></div><p>登录后即可观看更多精彩视频</p></div></div>'
       : '<div class="modal"><div id="loginContainer" data-e2e="login-modal"><h2>Log in to TikTok</h2><p>Log in to follow creators and see more videos.</p></div></div>'));
   }
 
@@ -120,6 +120,7 @@
         });
         const reply = await answer.json();
         session = reply.searchSessionId || session;
+        if (reply.result === 2001) document.body.append(make('<div class="modal"><div class="kwai-captcha captcha-wrapper">请完成安全验证</div></div>'));
         return { items: reply.feeds || [], cursor: reply.pcursor, more: reply.result === 1 && reply.pcursor !== "no_more" };
       },
       draw(batch) {
