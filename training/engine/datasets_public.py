@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -293,6 +294,7 @@ def cut_clip(source: Path, target: Path, start_s: float, end_s: float) -> None:
         video.width, video.height, video.pix_fmt = pictures.width // 2 * 2, pictures.height // 2 * 2, "yuv420p"
         audio = clip.add_stream("aac", rate=sounds.rate) if sounds else None
         film.seek(int(start_s * 1_000_000))
+        frame: Any
         for frame in film.decode(*(stream for stream in (pictures, sounds) if stream)):
             if frame.time is None or frame.time < start_s:
                 continue
@@ -301,7 +303,7 @@ def cut_clip(source: Path, target: Path, start_s: float, end_s: float) -> None:
                     break
                 continue
             frame.pts = round((frame.time - start_s) / frame.time_base)
-            into = video if isinstance(frame, av.VideoFrame) else audio
+            into: Any = video if isinstance(frame, av.VideoFrame) else audio
             clip.mux(into.encode(frame))
         for stream in (video, audio):
             if stream:

@@ -63,7 +63,9 @@ class LocalModel:
         on_gpu = device != "cpu" and torch.cuda.is_available()
         self.name, self.max_new_tokens = path.name, max_new_tokens
         self.processor = AutoProcessor.from_pretrained(path, local_files_only=True)
-        model = AutoModelForImageTextToText.from_pretrained(path, local_files_only=True, dtype=torch.bfloat16 if on_gpu else torch.float32)
+        model: Any = AutoModelForImageTextToText.from_pretrained(
+            path, local_files_only=True, dtype=torch.bfloat16 if on_gpu else torch.float32
+        )
         self.model = model.to("cuda" if on_gpu else "cpu").eval()
 
     def answer(self, pictures: Sequence[Picture], prompt: str) -> Reply:

@@ -115,6 +115,16 @@ def ablation(name: str, **options: Any) -> Recipe:
     return Recipe(name=name, net_options=options, gamma=PLAIN)
 
 
+def penalised(gamma: float) -> Recipe:
+    """AV-CANet with one penalty for all polarities (Table X)."""
+    return Recipe(name=f"epce_{gamma}", gamma=(gamma, gamma, gamma))
+
+
+def branch(kind: str) -> Recipe:
+    """One branch of AV-CANet alone, under cross-entropy."""
+    return Recipe(name=f"{kind}_branch", network=f"{kind}_branch", modalities=kind, gamma=PLAIN, loss_weights=OWN_LOGITS)
+
+
 def fusion_module(name: str) -> Recipe:
     """AV-CANet's branches under another overall fusion module (Table VI)."""
     return fitted(Recipe(name=f"fusion_{name}", network="fusion_net", net_options={"fusion": name}, gamma=PLAIN))
@@ -181,12 +191,12 @@ BASELINE_RECIPES: dict[str, Callable[[], Recipe]] = {
     **{f"levels_{n}": _named(ablation, f"levels_{n}", levels=n) for n in LEVELS},
     **{f"mask_{'all' if d < 0 else d}": _named(ablation, f"mask_{'all' if d < 0 else d}", windows=[d, d]) for d in MASKS},
     # Table X
-    **{f"epce_{g}": (lambda g=g: Recipe(name=f"epce_{g}", gamma=(g, g, g))) for g in PENALTIES},
+    **{f"epce_{g}": _named(penalised, g) for g in PENALTIES},
     # Beside the paper: what the annotators' disagreement is worth
     "labels_votes": lambda: Recipe(name="labels_votes", labels="votes"),
     "labels_posterior": lambda: Recipe(name="labels_posterior", labels="posterior"),
-    "video_branch": lambda: Recipe(name="video_branch", network="video_branch", gamma=PLAIN, loss_weights=OWN_LOGITS, **PICTURES),
-    "audio_branch": lambda: Recipe(name="audio_branch", network="audio_branch", gamma=PLAIN, loss_weights=OWN_LOGITS, **SOUND),
+    "video_branch": _named(branch, "video"),
+    "audio_branch": _named(branch, "audio"),
 }
 # Not among RECIPES: they cannot be trained.
 MLLM_RECIPES: dict[str, Callable[[], Recipe]] = {name: _named(language_model, name) for name in LANGUAGE_MODELS}

@@ -117,7 +117,7 @@ def rows_of(table: PaperTable, request: Request) -> list[PaperRow]:
         return list(table.rows)
     chosen = [row for row in table.rows if row.recipe in request.only]
     extra = [name for name in request.only if all(row.recipe != name for row in table.rows)]
-    empty = dict.fromkeys(table.datasets, (None,) * len(table.columns))
+    empty: dict[str, tuple[float | None, ...]] = dict.fromkeys(table.datasets, (None,) * len(table.columns))
     return [*chosen, *(PaperRow(name, name, empty) for name in extra)]
 
 

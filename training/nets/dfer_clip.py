@@ -26,6 +26,7 @@ SMALL = {
 }
 TEMPERATURE = 0.01
 CONTEXT_TOKENS, TEMPORAL_HEADS = 8, 8
+CLIP_SIDE = 224
 DESCRIPTIONS = (
     "excitement, cheerful faces, laughter, lively movement and bright music",
     "fear, horror, dark places, screams and threatening sounds",
@@ -40,6 +41,7 @@ class DFERCLIP(nn.Module):
     """descriptions: one for each class; when their number does not fit num_classes, the prompts are learnt context alone."""
 
     uses = ("video",)
+    ids_KL: Tensor
 
     def __init__(
         self,
@@ -54,12 +56,15 @@ class DFERCLIP(nn.Module):
     ) -> None:
         super().__init__()
         self.clip = CLIPModel(CLIPConfig(text_config=dict(text or {}), vision_config=dict(vision or {}), projection_dim=dim))
+        config: Any = self.clip.config
+        self.text_config = config.text_config
+        self.side = int((vision or {}).get("image_size", CLIP_SIDE))
         self.clip.logit_scale.requires_grad_(False)  # the temperature is fixed here
         head_dim = max(1, dim // TEMPORAL_HEADS)
         self.temporal = TemporalTransformer(dim, num_tokens=num_frames, depth=1, heads=TEMPORAL_HEADS, head_dim=head_dim, mlp_dim=2 * dim)
         words = descriptions if len(descriptions) == num_classes else [""] * num_classes
-        self.context = nn.Parameter(0.02 * torch.randn(num_classes, CONTEXT_TOKENS, self.clip.config.text_config.hidden_size))
-        self.register_buffer("ids_KL", prompt_ids(words, self.clip.config.text_config, tokenizer), persistent=False)
+        self.context = nn.Parameter(0.02 * torch.randn(num_classes, CONTEXT_TOKENS, self.text_config.hidden_size))
+        self.register_buffer("ids_KL", prompt_ids(words, self.text_config, tokenizer), persistent=False)
 
     def encode_text(self) -> Tensor:
         """The prompts' directions, (K, D): start, learnt context, description, end."""
@@ -70,13 +75,12 @@ class DFERCLIP(nn.Module):
         hidden = prompts + text.embeddings.position_embedding(place)
         causal = torch.full((len(place), len(place)), float("-inf"), device=prompts.device).triu(1)
         hidden = text.encoder(inputs_embeds=hidden, attention_mask=causal[None, None]).last_hidden_state
-        ends = (self.ids_KL == self.clip.config.text_config.eos_token_id).int().argmax(dim=1)
+        ends = torch.eq(self.ids_KL, self.text_config.eos_token_id).int().argmax(dim=1)
         last = text.final_layer_norm(hidden)[torch.arange(len(ends), device=ends.device), ends]
         return normalize(self.clip.text_projection(last), dim=1)
 
     def encode_video(self, video: Tensor) -> Tensor:
-        side = self.clip.config.vision_config.image_size
-        frames = interpolate(fold(middle_frames(video)), size=(side, side), mode="bilinear", antialias=False)
+        frames = interpolate(fold(middle_frames(video)), size=(self.side, self.side), mode="bilinear", antialias=False)
         pooled = self.clip.vision_model(frames).pooler_output
         return self.temporal(unfold(self.clip.visual_projection(pooled), len(video)))
 

@@ -66,6 +66,22 @@ class FeedForward(nn.Module):
         return x + self.mlp(x)
 
 
+class LGIBlock(nn.Module):
+    """Inside each region, then among the messengers, then from the messengers to all tokens, then a feed-forward layer for all."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.local, self.across, self.listen, self.mlp = Attend(width), Attend(width), Attend(width), FeedForward(width)
+
+    def forward(self, messengers_BR1C: Tensor, tokens_BRNC: Tensor) -> Pair:
+        num_regions = tokens_BRNC.shape[1]
+        regions = self.local(torch.cat([messengers_BR1C, tokens_BRNC], dim=2).flatten(0, 1)).unflatten(0, tokens_BRNC.shape[:2])
+        messengers_BRC = self.across(regions[:, :, 0])
+        tokens_BMC = self.listen(regions[:, :, 1:].flatten(1, 2), messengers_BRC)
+        both = self.mlp(torch.cat([messengers_BRC, tokens_BMC], dim=1))
+        return both[:, :num_regions, None], both[:, num_regions:].unflatten(1, (num_regions, -1))
+
+
 class LGIFormer(nn.Module):
     """Local-global interaction: a messenger token for each region of snippets, the messengers talk, the snippets listen to them."""
 
@@ -76,23 +92,26 @@ class LGIFormer(nn.Module):
         self.num_regions = 2 * num_snippets // region
         self.position = positions(num_snippets, width)
         self.messengers = nn.Parameter(0.02 * torch.randn(1, self.num_regions, 1, width))
-        self.blocks = nn.ModuleList(
-            nn.ModuleDict({"local": Attend(width), "across": Attend(width), "listen": Attend(width), "mlp": FeedForward(width)})
-            for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(LGIBlock(width) for _ in range(depth))
 
     def forward(self, video_BSC: Tensor, audio_BSC: Tensor) -> Pair:
         tokens = (torch.cat([video_BSC, audio_BSC], dim=1) + self.position).unflatten(1, (self.num_regions, -1))  # (B, R, N, C)
         messengers = self.messengers.expand(len(tokens), -1, -1, -1)
         for block in self.blocks:
-            region = block["local"](torch.cat([messengers, tokens], dim=2).flatten(0, 1)).unflatten(0, tokens.shape[:2])
-            messengers_BRC = block["across"](region[:, :, 0])
-            tokens_BMC = block["listen"](region[:, :, 1:].flatten(1, 2), messengers_BRC)
-            both = block["mlp"](torch.cat([messengers_BRC, tokens_BMC], dim=1))
-            messengers = both[:, : self.num_regions, None]
-            tokens = both[:, self.num_regions :].unflatten(1, (self.num_regions, -1))
+            messengers, tokens = block(messengers, tokens)
         video_BSC, audio_BSC = tokens.flatten(1, 2).chunk(2, dim=1)
         return video_BSC.mean(dim=1), audio_BSC.mean(dim=1)
+
+
+class CrossBlock(nn.Module):
+    """To the other modality, then to one's own, then a feed-forward layer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cross, self.own, self.mlp = Attend(width), Attend(width), FeedForward(width)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return self.mlp(self.own(self.cross(x, context)))
 
 
 class HiCMAEFusion(nn.Module):
@@ -101,22 +120,14 @@ class HiCMAEFusion(nn.Module):
     def __init__(self, width: int, num_snippets: int = 16, *, depth: int = 2) -> None:
         super().__init__()
         self.position = positions(num_snippets, width)
-        self.video_blocks = nn.ModuleList(cross_block(width) for _ in range(depth))
-        self.audio_blocks = nn.ModuleList(cross_block(width) for _ in range(depth))
+        self.video_blocks = nn.ModuleList(CrossBlock(width) for _ in range(depth))
+        self.audio_blocks = nn.ModuleList(CrossBlock(width) for _ in range(depth))
 
     def forward(self, video_BSC: Tensor, audio_BSC: Tensor) -> Pair:
         video, audio = (torch.cat([video_BSC, audio_BSC], dim=1) + self.position).chunk(2, dim=1)
         for for_video, for_audio in zip(self.video_blocks, self.audio_blocks, strict=True):
-            video, audio = through(for_video, video, audio), through(for_audio, audio, video)
+            video, audio = for_video(video, audio), for_audio(audio, video)
         return video.mean(dim=1), audio.mean(dim=1)
-
-
-def cross_block(width: int) -> nn.ModuleDict:
-    return nn.ModuleDict({"cross": Attend(width), "own": Attend(width), "mlp": FeedForward(width)})
-
-
-def through(block: nn.ModuleDict, x: Tensor, context: Tensor) -> Tensor:
-    return block["mlp"](block["own"](block["cross"](x, context)))
 
 
 class LGF(nn.Module):

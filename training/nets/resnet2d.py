@@ -15,6 +15,11 @@ DEPTHS_18 = (2, 2, 2, 2)
 class ResNet2d(nn.Module):
     """(N, C, H, W) → (N, 8·width) after global average pooling."""
 
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
+
     def __init__(self, depths: tuple[int, ...] = DEPTHS_18, *, channels_in: int = 3, width: int = 64) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, width, 7, 2, 3, bias=False)

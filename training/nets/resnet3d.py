@@ -39,6 +39,11 @@ class Bottleneck3d(nn.Module):
 class ResNet3d(nn.Module):
     """(N, 3, T, H, W) → (N, 32·width, t, h, w); `cardinality` 1 is ResNet, 32 is ResNeXt (inner planes twice as wide)."""
 
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
+
     def __init__(self, depths: tuple[int, ...] = DEPTHS_50, *, width: int = 64, cardinality: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv3d(3, width, 7, (1, 2, 2), 3, bias=False)

@@ -12,6 +12,7 @@ from training.nets.output import Opinions
 from training.nets.resnet2d import STAGE_CHANNELS, init_convolutions
 
 SMALL = {"depths": (1, 1, 1, 1), "width": 8, "beta": 4}
+Size = tuple[int, int, int]
 SLOW_KERNELS = (1, 1, 3, 3)  # frames that the first convolution of a bottleneck sees, stage by stage
 FAST_STEM, FAST_KERNEL, FUSION_KERNEL = 5, 3, 7
 
@@ -83,6 +84,6 @@ def pathway(channels_in: int, inner: int, depth: int, kernel: int, stride: int) 
     return nn.Sequential(Bottleneck(channels_in, inner, kernel, stride), *later)
 
 
-def conv_norm(channels_in: int, channels: int, kernel: tuple[int, ...], stride: tuple[int, ...] = (1, 1, 1)) -> nn.Sequential:
-    padding = tuple(k // 2 for k in kernel)
+def conv_norm(channels_in: int, channels: int, kernel: Size, stride: Size = (1, 1, 1)) -> nn.Sequential:
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Sequential(nn.Conv3d(channels_in, channels, kernel, stride, padding, bias=False), nn.BatchNorm3d(channels))
