@@ -97,7 +97,7 @@ def cross_table(rows: Sequence[str], columns: Sequence[str]) -> list[tuple[str, 
 WORD = re.compile(r"[一-鿿]+|[^\W\d_][\w'’-]+", re.UNICODE)
 CHINESE = re.compile(r"[一-鿿]")
 DULL = frozenset(
-    "the and for with this that you your from are was not all but out how what when who why our has have had its his her they them #fyp fyp "
+    "the and for in of to on at is it me my we so be no if by do go up as an or he she am us get got just like can will one new day more with this that you your from are was not all but out how what when who why our has have had its his her they them #fyp fyp "
     "foryou foryoupage viral trending 我们 他们 你们 一个 这个 那个 什么 没有 就是 不是 可以 自己 这样 怎么 今天 视频 抖音 快手 热门 上热门".split()
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from django.contrib import messages
@@ -159,10 +160,11 @@ def _duration_chart(numbers: dict[str, Any]) -> dict[str, Any]:
     histogram = numbers["durations"]
     edges = histogram["edges_s"]
     return {
-        "labels": [f"{edge:.0f}" for edge in edges[:-1]],
+        "labels": [f"{low:.0f}–{high:.0f}" for low, high in pairwise(edges)],
         "values": histogram["videos"],
+        "horizontal": True,
         "yLabel": _("videos"),
-        "xLabel": _("seconds from"),
+        "xLabel": _("seconds"),
         "digits": 0,
     }
 

@@ -37,8 +37,14 @@ def home(request: HttpRequest) -> HttpResponse:
         "yLabel": _("videos"),
         "digits": 0,
     }
-    todos = sorted(_todos(request.user), key=lambda todo: todo.count == 0)
-    context = {"funnel": [(name, counts[key]) for key, name in names.items()], "funnel_chart": chart, "counts": counts, "todos": todos}
+    todos = _todos(request.user)
+    context = {
+        "funnel": [(name, counts[key]) for key, name in names.items()],
+        "funnel_chart": chart,
+        "counts": counts,
+        "todos": [todo for todo in todos if todo.count],
+        "has_role": bool(todos),
+    }
     return render(request, "qa/home.html", context)
 
 

@@ -26,6 +26,16 @@ RUNG_NAMES = {
     "expert": gettext_lazy("expert"),
 }
 
+SHORT_NAMES = {
+    "Excitation": gettext_lazy("Exc"),
+    "Fear": gettext_lazy("Fear"),
+    "Neutral": gettext_lazy("Neu"),
+    "Relaxation": gettext_lazy("Rel"),
+    "Sadness": gettext_lazy("Sad"),
+    "Tension": gettext_lazy("Ten"),
+}
+SIMULATED = " (simulated)"  # as Person.__str__ marks them
+
 
 @require_safe
 @login_required
@@ -107,7 +117,7 @@ def rows(request: HttpRequest, stage: str, letter: str, index: int) -> HttpRespo
 def _stage(numbers: dict[str, Any]) -> dict[str, Any]:
     """A stage's numbers with the charts drawn from them."""
     groups = [row for row in numbers["groups"] if row["intra_group"] is not None]
-    members = [(f"{row['group']} · {member['name']}", member) for row in numbers["groups"] for member in row["members"]]
+    members = [(f"{row['group']} · {_starred(member['name'])}", member) for row in numbers["groups"] for member in row["members"]]
 
     def bars(key: str, label: str, **more: Any) -> dict[str, Any]:
         return {
@@ -130,9 +140,16 @@ def _stage(numbers: dict[str, Any]) -> dict[str, Any]:
             "max": 1,
             "digits": 2,
             "rowLabel": _("Member"),
+            "names": {emotion: str(short) for emotion, short in SHORT_NAMES.items()},
         },
+        "has_simulated": any(SIMULATED in member["name"] for _name, member in members),
         "is_measured": bool(groups),
     }
+
+
+def _starred(name: str) -> str:
+    """A name short enough for a chart; the caption says what the star means."""
+    return name.replace(SIMULATED, " *")
 
 
 def _adjustment(stage: str) -> dict[str, Any]:
