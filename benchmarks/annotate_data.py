@@ -47,8 +47,16 @@ def check() -> dict[str, object]:
     return {"votes": votes, "lost_votes": submitted - votes, "duplicate_assignments": twice, "decided": decided}
 
 
+def kept(votes: list[int]) -> int:
+    """How many of these votes are there."""
+    from annotation.models import Vote
+
+    there = set(Vote.objects.values_list("pk", flat=True))
+    return sum(vote in there for vote in set(votes))
+
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    done = fill(int(sys.argv[2])) if sys.argv[1] == "fill" else check()
-    print(json.dumps(done))
+    jobs = {"fill": lambda: fill(int(sys.argv[2])), "check": check, "kept": lambda: kept([int(text) for text in sys.argv[2:]])}
+    print(json.dumps(jobs[sys.argv[1]]()))

@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -26,6 +27,7 @@ from typing import Any
 SAMPLES = 10_000
 ANNOTATORS = (1, 8)
 SECONDS = 15.0
+KILLED_ANNOTATORS = 8
 ADJECTIVES = ("happy", "scary", "neutral", "calm", "gloomy", "tense")
 P95_LIMIT_MS = {1: 60.0, 8: 250.0}
 PAIRS_LIMIT = {("postgresql", 8): 80.0}
@@ -48,6 +50,7 @@ def measure(
             with server(environment) as port:
                 for number in ANNOTATORS:
                     results[f"{store}, {number} annotators"] = judged(store, number, run(port, filled["tokens"][:number], seconds))
+            results[f"{store}, server killed three times"] = survive(environment, filled["tokens"][:KILLED_ANNOTATORS], kills=3)
             results[f"{store}, after all"] = check(environment)
     return results
 
@@ -86,24 +89,32 @@ def check(environment: dict[str, str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def server(environment: dict[str, str]) -> Iterator[int]:
+def server(environment: dict[str, str], *, kill: bool = False) -> Iterator[int]:
+    """The site under gunicorn; with kill it ends as in a power cut, workers and all."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", "4"]
-    with open(os.devnull, "w") as silence, subprocess.Popen(command, env=environment, cwd=CHECKOUT, stderr=silence) as process:
+    with (
+        open(os.devnull, "w") as silence,
+        subprocess.Popen(command, env=environment, cwd=CHECKOUT, stderr=silence, start_new_session=True) as process,
+    ):
         try:
             wait_for(port)
             yield port
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
 
 
 def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 60
+    """Returns once the site answers; gunicorn listens before its workers are up. Raises TimeoutError."""
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
         time.sleep(0.1)
     raise TimeoutError(f"the server did not come up on port {port}")
 
@@ -153,6 +164,66 @@ def annotate(port: int, token: str, until: float, times: dict[str, list[float]])
         turn = post("next", "assignments/next", {"lease_token": tab})
         vote = {"client_id": str(uuid.uuid4()), "adjective": ADJECTIVES[turn["sample"] % 6], "confidence": 0.7, "lease_token": tab}
         post("submit", f"assignments/{turn['assignment']}/submit", vote)
+
+
+def survive(environment: dict[str, str], tokens: list[str], *, kills: int, seconds: float = 3.0) -> dict[str, Any]:
+    """Votes that the server confirmed while it was killed again and again; each client sends on until it is answered.
+
+    Raises RuntimeError if a confirmed vote is not in the database afterwards.
+    """
+    confirmed: list[int] = []
+    stop = threading.Event()
+    address: dict[str, int] = {}
+    failures: list[str] = []
+    threads = [threading.Thread(target=guarded, args=(failures, insist, address, token, stop, confirmed)) for token in tokens]
+    for thread in threads:
+        thread.start()
+    for _ in range(kills + 1):
+        with server(environment, kill=True) as port:
+            address["port"] = port
+            time.sleep(seconds)
+    stop.set()
+    with server(environment) as port:  # what was under way is answered by the last one
+        address["port"] = port
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise RuntimeError(failures[0])
+    kept = json.loads(python(environment, "-m", "benchmarks.annotate_data", "kept", *map(str, confirmed)).splitlines()[-1])
+    if kept != len(set(confirmed)) or len(set(confirmed)) != len(confirmed):
+        raise RuntimeError(f"{len(confirmed)} votes were confirmed, {len(set(confirmed))} different ones, {kept} are there")
+    return {"confirmed": len(confirmed), "lost": 0}
+
+
+def insist(address: dict[str, int], token: str, stop: threading.Event, confirmed: list[int]) -> None:
+    """Labels on; a request that got no answer is sent again as it was, with the same client_id."""
+    tab = str(uuid.uuid4())
+    while not stop.is_set():
+        turn = ask(address, token, "assignments/next", {"lease_token": tab}, stop)
+        if turn is None:
+            return
+        vote = {"client_id": str(uuid.uuid4()), "adjective": ADJECTIVES[turn["sample"] % 6], "confidence": 0.7, "lease_token": tab}
+        cast = ask(address, token, f"assignments/{turn['assignment']}/submit", vote, None)
+        if cast is not None:
+            confirmed.append(cast["vote"])
+
+
+def ask(address: dict[str, int], token: str, path: str, body: dict[str, Any], stop: threading.Event | None) -> dict[str, Any] | None:
+    """The answer, sooner or later; None once `stop` is set and nobody answers. Raises RuntimeError for any refusal."""
+    headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+    while stop is None or not stop.is_set():
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", address["port"], timeout=20)
+            connection.request("POST", f"/api/v1/{path}", json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        except (KeyError, OSError, http.client.HTTPException):
+            time.sleep(0.05)
+            continue
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {text[:200]!r}")
+        return json.loads(text)
+    return None
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:

@@ -117,7 +117,7 @@ class _Import:
 
     def _raise(self) -> None:
         if self.errors:
-            raise BadLines(sorted(self.errors, key=lambda error: int(error.split(":")[1])))
+            raise BadLines(sorted(self.errors, key=lambda error: int(error.removeprefix(f"{self.name}:").split(":")[0])))
 
     def _wrong(self, line: Line, problem: str) -> None:
         self.errors.append(f"{self.name}:{line.number}: {problem}")
@@ -186,10 +186,9 @@ class _Import:
         )
 
     def _samples(self) -> dict[int, Sample]:
-        """Video id → sample, locked; made where missing, in the group of the first member who voted."""
+        """Video id → sample, locked; where missing a new one, not saved yet, in the group of most members who voted."""
         ids = [self.videos[name].pk for name in self.by_video]
         samples = {sample.video_id: sample for sample in _chunked(Sample.objects.select_for_update(no_key=True), "video_id", ids)}
-        made = []
         for name, lines in self.by_video.items():
             if self.videos[name].pk in samples:
                 continue
@@ -200,9 +199,8 @@ class _Import:
             if group_id is None:
                 self._wrong(lines[0], f"none of the members who voted on video {name!r} is in a group; assign groups first")
                 continue
-            made.append(Sample(video=self.videos[name], group_id=group_id))
+            samples[self.videos[name].pk] = Sample(video=self.videos[name], group_id=group_id)
         self._raise()
-        samples |= {sample.video_id: sample for sample in Sample.objects.bulk_create(made, batch_size=BATCH)}
         return samples
 
     def _group(self, lines: Iterable[Line]) -> int | None:
@@ -213,7 +211,7 @@ class _Import:
     def _votes_before(self, samples: dict[int, Sample]) -> dict[int, list[Vote]]:
         votes: dict[int, list[Vote]] = defaultdict(list)
         rows = Vote.objects.filter(round=LABEL, undone_at__isnull=True).select_related("person__user")
-        for vote in _chunked(rows, "sample_id", [sample.pk for sample in samples.values()]):
+        for vote in _chunked(rows, "sample_id", [sample.pk for sample in samples.values() if sample.pk]):
             votes[vote.sample_id].append(vote)
         return votes
 
@@ -240,6 +238,15 @@ class _Import:
         return vote is not None and (vote.rung, vote.emotion, vote.created_at) == (line.rung, line.emotion, line.created_at)
 
     def _store(self, fresh: Sequence[tuple[Sample, Ladder, list[Line]]]) -> None:
+        for sample, ladder, lines in fresh:
+            if isinstance(ladder.verdict, Decided):
+                _decide(sample, ladder.verdict, max(line.created_at for line in lines))
+            else:
+                sample.rung = ladder.verdict.rung
+        samples = [sample for sample, _, _ in fresh]
+        decided_fields = ["state", "label", "decided_rung", "rung", "decided_at"]
+        Sample.objects.bulk_update([sample for sample in samples if sample.pk], decided_fields, batch_size=200)
+        Sample.objects.bulk_create([sample for sample in samples if not sample.pk], batch_size=BATCH)
         turns = self._turns(fresh)
         votes, events = [], []
         for sample, ladder, lines in fresh:
@@ -249,18 +256,12 @@ class _Import:
                 detail = {"rung": line.rung, "emotion": line.emotion, "adjective": line.adjective, "imported": self.name}
                 events.append(TimelineEvent(sample=sample, kind="voted", person=person, detail=detail))
             if isinstance(ladder.verdict, Decided):
-                _decide(sample, ladder.verdict, max(line.created_at for line in lines))
                 events.append(
                     TimelineEvent(sample=sample, kind="decided", detail={"emotion": ladder.verdict.emotion, "rung": ladder.verdict.rung})
                 )
-            else:
-                sample.rung = ladder.verdict.rung
         Vote.objects.bulk_create(votes, batch_size=BATCH)
-        Sample.objects.bulk_update(
-            [sample for sample, _, _ in fresh], ["state", "label", "decided_rung", "rung", "decided_at"], batch_size=200
-        )
         TimelineEvent.objects.bulk_create(events, batch_size=BATCH)
-        self._withdraw([sample.pk for sample, _, _ in fresh if sample.state == Sample.State.DECIDED])
+        self._withdraw([sample.pk for sample in samples if sample.state == Sample.State.DECIDED])
 
     def _turns(self, fresh: Sequence[tuple[Sample, Ladder, list[Line]]]) -> dict[tuple[int, int], Assignment]:
         """(sample, person) → a submitted turn: the one that waited, or a new one in a free seat."""
