@@ -110,16 +110,27 @@ class Corpus:
         return self.boards[platform][day.toordinal() % BOARD_DAYS]
 
     def depths(self, platform: str, board: Iterable[str]) -> dict[str, int]:
-        """Post id -> how many stages of searching lead to it, when each stage's terms are the hashtags of what the last one kept."""
+        """Post id -> how many stages of searching lead to it, when each stage's terms are the hashtags of what the last one kept.
+
+        The platform's catch-all tag leads nowhere: a sensible crawler does not ask for it.
+        """
         depths: dict[str, int] = {}
-        terms, seen, depth = set(board), set(board), 1
+        sources = self.sources(platform)
+        terms, seen, depth = set(board), {*board, words.GENERAL[platform]}, 1
         while terms:
             found = {post.id: post for term in terms for post in self.search(platform, term) if post.id not in depths}
             depths |= dict.fromkeys(found, depth)
-            terms = {tag for post in found.values() if post.expected == "accepted" for tag in post.hashtags} - seen
+            terms = {tag for post in found.values() if post.id in sources for tag in post.hashtags} - seen
             seen |= terms
             depth += 1
         return depths
+
+    def sources(self, platform: str) -> set[str]:
+        """Ids of the posts whose hashtags a crawler is sure to learn: those kept, and not shown again by another post that may be kept instead."""
+        kept = [post for post in self.of(platform) if post.expected == "accepted"]
+        copied = {post.duplicate_of for post in self.posts}
+        sure = {post.id for post in kept if post.key not in copied}
+        return sure if 2 * len(sure) >= len(kept) else {post.id for post in kept}
 
     def truth(self, day: datetime.date) -> dict:
         """The right answer, as truth.json holds it."""
@@ -331,11 +342,8 @@ def connect(corpus: Corpus, platform: str, rng: np.random.Generator) -> None:
             far = next((post for post in posts if depths.get(post.id, 9) > 2), None)
             if far is None:
                 break
-            near = [
-                post
-                for post in posts
-                if depths.get(post.id) == 1 and post.expected == "accepted" and not post.fault and far.hashtags[0] not in post.hashtags
-            ]
+            sources = corpus.sources(platform)
+            near = [post for post in posts if depths.get(post.id) == 1 and post.id in sources and far.hashtags[0] not in post.hashtags]
             if near:
                 near[int(rng.integers(len(near)))].hashtags.append(far.hashtags[0])
             else:  # nothing on this board is worth keeping: the board itself must name the word
