@@ -26,7 +26,7 @@ from annotation.services.turns import (
     samples_repair,
 )
 from annotation.services.votes import vote_cast, vote_undo
-from annotation.services.votes_file import votes_export
+from annotation.services.votes_file import votes_csv_of, votes_export, votes_export_as
 from annotation.services.votes_import import Imported, votes_import
 
 __all__ = [
@@ -70,6 +70,8 @@ __all__ = [
     "turns_reassign",
     "vote_cast",
     "vote_undo",
+    "votes_csv_of",
     "votes_export",
+    "votes_export_as",
     "votes_import",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from annotation.models import Rung
-from annotation.rules import taxonomy
+from annotation.rules import exchange, taxonomy
 from annotation.selectors import votes_for_export
 from annotation.services.refusals import BadLines
 from crawler.models import Platform
@@ -166,3 +166,23 @@ def votes_export(file: TextIO) -> int:
         known = [video.platform, "" if video.duration_s is None else video.duration_s, "" if video.frames is None else video.frames]
         writer.writerow([video.public_name, vote.person.user.username, vote.rung, *said, *known, video.title])
     return count
+
+
+def votes_export_as(kind: str) -> str:
+    """Every vote that counts as another product's export: label-studio or doccano."""
+    buffer = io.StringIO()
+    votes_export(buffer)
+    return exchange.WRITERS[kind](csv.DictReader(io.StringIO(buffer.getvalue(), newline="")))
+
+
+def votes_csv_of(kind: str, text: str) -> str:
+    """Another product's export as the text of a votes.csv. Raises BadLines when it is not such an export."""
+    try:
+        rows = exchange.READERS[kind](text)
+    except ValueError as error:
+        raise BadLines([str(error)]) from None
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [*exchange.COLUMNS, *exchange.EXTRA], restval="", lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.models import Assignment, Sample, TimelineEvent, Vote
+from annotation.rules.exchange import from_label_studio
 from annotation.services import BadLines, person_pause, votes_export, votes_import
 from crawler.models import Video
 from tests.annotation.conftest import Staff, say
@@ -198,3 +200,40 @@ def test_the_command_fails_with_one_line_per_error(staff: Staff, tmp_path: Path)
     assert [line.split(": ")[0] for line in str(refused.value).splitlines()] == ["bad.csv:2", "bad.csv:3", "bad.csv:3"]
     with pytest.raises(CommandError, match="No such file"):
         call_command("import_votes", tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("kind", ["label-studio", "doccano"])
+def test_a_team_can_move_out_and_in_again(staff: Staff, tmp_path: Path, kind: str) -> None:
+    VideoFactory(number=1, title="一, 二")
+    VideoFactory(number=2)
+    votes_import(
+        text(
+            *(vote(1, who, emotion, minute=at) for at, (who, emotion) in enumerate([("a1", "Fear"), ("a2", "Sad"), ("a3", "Neutral")])),
+            vote(1, "a-leader", "Fear", "leader", minute=40),
+            f"2,b1,member,calm,,0.4,{AT}",
+        )
+    )
+    file = tmp_path / "votes.json"
+    call_command("export_votes", file, "--format", kind, stdout=io.StringIO())
+    before = list(Vote.objects.order_by("pk").values_list("person", "rung", "adjective", "emotion", "confidence", "created_at"))
+    for model in (TimelineEvent, Vote, Assignment, Sample, Video):
+        model.objects.all().delete()
+    call_command("import_votes", file, "--format", kind, stdout=io.StringIO())
+    after = list(Vote.objects.order_by("pk").values_list("person", "rung", "adjective", "emotion", "confidence", "created_at"))
+    assert after == before
+    assert label(1) == ("decided", "Fear", "leader")
+    assert Video.objects.get(number=1).title == "一, 二"
+    file.write_text("{}\n")
+    with pytest.raises(CommandError, match=r"list of tasks|line 1 has no votes"):
+        call_command("import_votes", file, "--format", kind)
+
+
+def test_votes_of_another_product_get_their_rungs_by_time() -> None:
+    def annotation(who: int, emotion: str, minute: int) -> dict[str, object]:
+        result = [{"from_name": "emotion", "to_name": "video", "type": "choices", "value": {"choices": [emotion]}}]
+        return {"completed_by": {"id": who, "email": f"u{who}"}, "created_at": f"2025-03-01T09:{minute:02d}:00Z", "result": result}
+
+    task = {"data": {"video": "clip"}, "annotations": [annotation(n, e, 9 - n) for n, e in enumerate(["Fear", "Sad", "Fear", "Neutral"])]}
+    rows = from_label_studio(json.dumps([task]))
+    assert [(row["annotator"], row["rung"]) for row in rows] == [("u3", "member"), ("u2", "member"), ("u1", "member"), ("u0", "leader")]
+    assert rows[0]["created_at"] == "2025-03-01T09:06:00+00:00"
