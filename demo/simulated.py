@@ -17,7 +17,7 @@ import requests
 
 from annotation.rules.taxonomy import ADJECTIVES, EMOTIONS
 
-TIMEOUT_S = 30
+TIMEOUT_S = 120  # thirteen password checks at once on a busy machine
 IDLE_S = 0.1
 
 
