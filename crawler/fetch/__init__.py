@@ -2,7 +2,7 @@
 
 from crawler.fetch.browser import Browser, Budget, Seen
 from crawler.fetch.client import Client, Manner, Reply, client_for
-from crawler.fetch.download import Downloaded, download
+from crawler.fetch.downloads import Downloaded, download
 from crawler.fetch.errors import Expired, FetchError, Gone, Refused, Unreachable
 from crawler.fetch.politeness import pause
 

@@ -56,10 +56,10 @@ def strict_problem(process: subprocess.Popen[bytes]) -> str:
 
 
 def examine(path: str, features: str) -> dict[str, Any]:
+    import av
+
     strict = start_strict(path)
     try:
-        import av
-
         av.logging.restore_default_callback()  # PyAV's own waits for the interpreter inside decoder threads, and then for ever
         av.logging.set_libav_level(av.logging.PANIC)
         report = look(av, path, features)

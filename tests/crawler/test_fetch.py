@@ -4,7 +4,6 @@ import hashlib
 import http.server
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ import pytest
 from crawler import fetch
 from crawler.fetch import Expired, Gone, Manner, Refused, Unreachable, client_for, guard, politeness
 from crawler.fetch.client import retry_after
-from crawler.fetch.download import container
+from crawler.fetch.downloads import container
 from crawler.models import Host
 from demo.replica import certificate
 
@@ -110,7 +109,7 @@ def test_the_guard_refuses(url):
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "2002:0a00:0001::", "64:ff9b::7f00:1", "2001:0:7f00:1::", "nonsense"],
+    ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "2002:0a00:0001::", "64:ff9b::7f00:1", "2001:0:7f00:1::", "nonsense"],  # noqa: S104 - refused, not bound
 )  # fmt: skip
 def test_addresses_that_are_not_the_open_internet(address):
     assert not guard.is_public(address)
@@ -352,7 +351,7 @@ def test_what_is_no_video_is_not_kept(client, site, tmp_path, body, cause):
     with pytest.raises(Expired) as error:
         down(client, tmp_path)
     assert error.value.cause == cause
-    assert [path for path in tmp_path.rglob("*.mp4")] == []
+    assert list(tmp_path.rglob("*.mp4")) == []
 
 
 def test_a_body_that_is_always_short_is_never_a_finished_file(client, site, tmp_path):
@@ -360,7 +359,7 @@ def test_a_body_that_is_always_short_is_never_a_finished_file(client, site, tmp_
     with pytest.raises(Unreachable) as error:
         down(client, tmp_path)
     assert error.value.cause == "truncated"
-    assert [path for path in tmp_path.rglob("*.mp4")] == []
+    assert list(tmp_path.rglob("*.mp4")) == []
 
 
 def test_the_second_mirror_serves_when_the_first_is_dead(client, site, tmp_path):
@@ -375,7 +374,7 @@ def test_expired_everywhere_asks_for_fresh_addresses(client, site, tmp_path):
 
 
 def test_a_file_beyond_all_measure_is_refused(client, site, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["crawler.fetch.download"], "MAX_BYTES", 1000)
+    monkeypatch.setattr("crawler.fetch.downloads.MAX_BYTES", 1000)
     site.answer = lambda request: (200, {}, BODY)
     with pytest.raises(Refused) as refusal:
         down(client, tmp_path)

@@ -91,12 +91,11 @@ def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
         "OPENBLAS_NUM_THREADS": "1",
         "LC_ALL": "C.UTF-8",
     }
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment, start_new_session=True
-        )
+    # Into files, not pipes: the child's limit on the size of files then bounds what it may say.
+    with tempfile.TemporaryFile() as spoken, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=spoken, stderr=errors, env=environment, start_new_session=True)
         try:
-            output = process.communicate(timeout=wall_s)[0]
+            process.wait(timeout=wall_s)
         except subprocess.TimeoutExpired as error:
             raise HostileMedia(f"not finished after {wall_s:.0f} s") from error
         finally:
@@ -105,9 +104,10 @@ def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
             errors.seek(0)
             last = errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
             raise HostileMedia(f"the decoder ended with {process.returncode}: {' '.join(last)[:200]}")
-    if len(output) > REPORT_BYTES:
-        raise HostileMedia(f"the decoder printed {len(output)} bytes")
-    return output
+        if os.fstat(spoken.fileno()).st_size > REPORT_BYTES:
+            raise HostileMedia(f"the decoder printed {os.fstat(spoken.fileno()).st_size} bytes")
+        spoken.seek(0)
+        return spoken.read()
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

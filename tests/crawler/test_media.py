@@ -1,0 +1,193 @@
+"""Files that must be taken apart in a child process: what a good one measures, what every spoilt one is called, what hostile ones may not do."""
+
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crawler import media
+from crawler.media import examination as limits
+from crawler.rules import duplicates
+from crawler.rules.cleaning import Drop, Facts, verdict
+from tests.crawler.conftest import make_clip
+
+
+def judged(path: Path):
+    try:
+        seen = media.examine(path)
+    except media.HostileMedia as error:
+        return Drop(f"corrupt: {error}")
+    return verdict(Facts(**{name: getattr(seen, name) for name in Facts.__dataclass_fields__ if hasattr(seen, name)}))
+
+
+def test_a_good_clip_is_measured(clip, tmp_path):
+    seen = media.examine(clip, tmp_path / "f.npz")
+    assert (seen.problem, seen.strict_problem) == ("", "")
+    assert (seen.width, seen.height, seen.frames) == (108, 192, 60)
+    assert seen.reached_s == pytest.approx(4.0, abs=0.1)
+    assert seen.has_audio
+    assert not seen.silent
+    assert seen.hashes.shape == (len(seen.times), 32)
+    assert 14 <= len(seen.times) <= 17
+    assert media.browser_plays(seen)
+    assert media.load_features(tmp_path / "f.npz") is not None
+    assert judged(clip).tags == ()
+
+
+def spoilt(data: bytes, how: str) -> bytes:
+    rng = random.Random(how)
+    body = bytearray(data)
+    middle = len(body) // 2
+    match how:
+        case "empty":
+            return b""
+        case "html":
+            return b"<html><body>403</body></html>" * 40
+        case "truncated_95" | "truncated_60" | "truncated_20":
+            return bytes(body[: len(body) * int(how[-2:]) // 100])
+        case "zeroed_tail":
+            body[middle:] = bytes(len(body) - middle)
+        case "hole":
+            body[middle : middle + 16_384] = bytes(min(16_384, len(body) - middle))
+        case "garbage":
+            body[middle : middle + 4096] = rng.randbytes(4096)
+        case "bit_flips":
+            for _ in range(40):
+                body[rng.randrange(4000, len(body))] ^= 1 << rng.randrange(8)
+    return bytes(body)
+
+
+@pytest.mark.parametrize(
+    "how", ["empty", "html", "truncated_95", "truncated_60", "truncated_20", "zeroed_tail", "hole", "garbage", "bit_flips"]
+)
+def test_every_spoilt_file_is_corrupt(clip, tmp_path, how):
+    path = tmp_path / "spoilt.mp4"
+    path.write_bytes(spoilt(clip.read_bytes(), how))
+    found = judged(path)
+    assert isinstance(found, Drop)
+    assert found.reason.startswith("corrupt:")
+
+
+@pytest.mark.parametrize(
+    ("picture", "sound", "tags"),
+    [
+        ("color=black:size=64x64:rate=10:duration={seconds}", "anullsrc=r=44100", ("silent", "black", "frozen")),
+        ("color=red:size=64x64:rate=10:duration={seconds}", "sine=frequency=300", ("frozen",)),
+        ("testsrc2=size=64x64:rate=10:duration={seconds}", "", ("no_audio",)),
+    ],
+)
+def test_tags(tmp_path, picture, sound, tags):
+    sound = sound.replace("anullsrc=r=44100", "anullsrc=r=44100:cl=mono") if "anull" in sound else sound
+    path = make_clip(tmp_path / "tagged.mp4", picture=picture, sound="" if "anull" in sound else sound, extra=())
+    if "anull" in sound:
+        silent = tmp_path / "silent.mp4"
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", path, "-f", "lavfi", "-i", sound, "-t", "4", "-shortest", silent], check=True)
+        path = silent
+    assert judged(path).tags == tags
+
+
+def test_a_clip_that_browsers_cannot_play_is_transcoded(clip, tmp_path):
+    odd = tmp_path / "odd.mkv"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-c:v", "mpeg4", "-c:a", "mp3", odd], check=True)
+    assert not media.browser_plays(media.examine(odd))
+    media.transcode(odd, tmp_path / "play.mp4")
+    seen = media.examine(tmp_path / "play.mp4")
+    assert media.browser_plays(seen)
+    assert (seen.problem, seen.strict_problem) == ("", "")
+    assert (tmp_path / "play.mp4").read_bytes().index(b"moov") < (tmp_path / "play.mp4").read_bytes().index(b"mdat")
+
+
+# --- containment ------------------------------------------------------------------------------------------------
+
+
+def test_a_playlist_reads_no_other_file(tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    path = tmp_path / "list.mp4"
+    path.write_text(f"#EXTM3U\n#EXTINF:1,\nfile://{secret}\n#EXT-X-ENDLIST\n")
+    found = judged(path)
+    assert isinstance(found, Drop)
+    assert "secret" not in str(found.evidence)
+
+
+def test_a_child_that_is_late_is_killed_with_its_own_children():
+    began = time.monotonic()
+    with pytest.raises(media.HostileMedia, match="not finished"):
+        limits.run_limited(["sh", "-c", "sleep 77 & sleep 77"], wall_s=0.5)
+    assert time.monotonic() - began < 5
+    assert subprocess.run(["pgrep", "-f", "^sleep 77$"], check=False).returncode != 0
+
+
+def test_a_child_that_wants_too_much_memory_fails_alone(clip, monkeypatch):
+    monkeypatch.setattr(limits, "MEMORY_BYTES", 60 * 2**20)
+    with pytest.raises(media.HostileMedia):
+        media.examine(clip)
+
+
+def test_a_child_that_talks_too_much_is_refused(monkeypatch):
+    monkeypatch.setattr(limits, "REPORT_BYTES", 1000)
+    with pytest.raises(media.HostileMedia, match="printed"):
+        limits.run_limited(["sh", "-c", "yes | head -c 5000"])
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        media.examine(tmp_path / "absent.mp4")
+
+
+@pytest.mark.slow
+def test_hostile_files_neither_hang_nor_kill(clip, tmp_path):
+    """Sixty mutations of a good file, headers included; benchmarks/bench_corruption.py runs five hundred."""
+    data, rng = clip.read_bytes(), random.Random(7)
+    for number in range(60):
+        body = bytearray(data)
+        for _ in range(rng.choice([1, 3, 30, 300])):
+            place = rng.randrange(len(body) if number % 2 else 2000)
+            body[place : place + rng.choice([1, 4])] = rng.choice([b"\xff", b"\x00\x00\x00\x00", b"\x7f\xff\xff\xff", rng.randbytes(4)])
+        path = tmp_path / "hostile.mp4"
+        path.write_bytes(body)
+        began = time.monotonic()
+        judged(path)
+        assert time.monotonic() - began < 60
+
+
+# --- likeness ---------------------------------------------------------------------------------------------------
+
+
+def edited(clip: Path, target: Path, filters: str) -> Path:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-vf", filters, "-preset", "ultrafast", target], check=True)
+    return target
+
+
+def look(path: Path, folder: Path):
+    seen = media.examine(path, folder / f"{path.stem}.npz")
+    return seen, media.load_features(folder / f"{path.stem}.npz")
+
+
+@pytest.mark.parametrize(
+    "filters",
+    ["hflip", "transpose=1", "scale=90:160", "crop=iw*0.85:ih*0.85", "pad=iw+40:ih+80:20:40:black", "eq=brightness=0.1:contrast=1.2"],
+)
+def test_an_edited_copy_is_recognised_and_another_clip_is_not(clip, other_clip, tmp_path, filters):
+    original, original_features = look(clip, tmp_path)
+    other, other_features = look(other_clip, tmp_path)
+    copy, copy_features = look(edited(clip, tmp_path / "edited.mp4", filters), tmp_path)
+    stock = media.Stock()
+    stock.add(1, original.hashes, np.array(original.times), original_features)
+    stock.add(2, other.hashes, np.array(other.times), other_features)
+    found = []
+    for clip_id, (seen, features) in {1: (original, original_features), 2: (other, other_features)}.items():
+        share, nearest, in_order = duplicates.compare(copy.hashes, np.array(copy.times), seen.hashes, np.array(seen.times))
+        inliers, agreements = media.same_scene(copy_features, features)
+        found.append(
+            duplicates.Likeness(
+                clip_id, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=duplicates.second_best(agreements)
+            )
+        )
+    assert stock.candidates(copy.hashes, copy_features)[0] == 1
+    decided = duplicates.decide(found)
+    assert isinstance(decided, duplicates.Same)
+    assert decided.other == 1

@@ -1,0 +1,254 @@
+"""The crawler's rules on values alone: robots, cleaning, likeness, keywords, the lexicon, transitions."""
+
+import numpy as np
+import pytest
+
+from crawler.rules import cleaning, duplicates, keywords, lexicon, robots, transitions
+from crawler.rules.cleaning import Drop, Facts, Keep, Review
+from crawler.rules.duplicates import Likeness
+
+GOOD = Facts(frames=90, declared_frames=90, declared_s=6.0, reached_s=6.0, audio_s=6.0)
+
+
+def facts(**changed) -> Facts:
+    return Facts(**{**GOOD.__dict__, **changed})
+
+
+# --- cleaning ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "cause"),
+    [
+        ({"problem": "no picture"}, "corrupt"),
+        ({"strict_problem": "error while decoding"}, "corrupt"),
+        ({"frames": 60}, "corrupt"),
+        ({"reached_s": 3.0, "audio_s": 3.0}, "corrupt"),
+        ({"frames": 30, "declared_frames": 30, "declared_s": 2.45, "reached_s": 2.45, "audio_s": 0}, "too-short"),
+        ({"declared_s": 163.8, "reached_s": 163.8}, "too-long"),
+        ({"taken_down": "the author asked"}, "taken-down"),
+    ],
+)
+def test_what_is_dropped_is_dropped_under_its_cause(changed, cause):
+    found = cleaning.verdict(facts(**changed))
+    assert isinstance(found, Drop)
+    assert found.reason.split(":")[0] == cause
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"reached_s": 2.46, "declared_s": 2.46},
+        {"reached_s": 163.77, "declared_s": 163.77},
+        {"frames": 88},
+        {"declared_frames": 0},
+        {"audio_s": 5.5},
+    ],
+)
+def test_what_is_whole_and_of_the_papers_length_is_kept(changed):
+    assert cleaning.verdict(facts(**changed)) == Keep()
+
+
+def test_facts_that_matter_later_become_tags_and_drop_nothing():
+    assert cleaning.verdict(facts(silent=True, black_ratio=0.9, frozen_ratio=1.0)) == Keep(("silent", "black", "frozen"))
+    assert cleaning.verdict(facts(has_audio=False, silent=True)) == Keep(("no_audio",))
+
+
+def test_a_flag_asks_a_person_and_a_drop_outweighs_it():
+    assert isinstance(cleaning.verdict(facts(flags=("text: violence",))), Review)
+    assert isinstance(cleaning.verdict(facts(flags=("text: violence",), problem="no picture")), Drop)
+
+
+@pytest.mark.parametrize(
+    ("likeness", "verdict"),
+    [
+        (Likeness(7, same_bytes=True), Drop),
+        (Likeness(7, same_frames=True), Drop),
+        (Likeness(7, agreement=0.93, inliers=50), Drop),
+        (Likeness(7, share=0.9, in_order=5), Drop),
+        (Likeness(7, share=0.9, in_order=1), Keep),
+        (Likeness(7, agreement=0.6, inliers=30), Review),
+        (Likeness(7, agreement=0.99, inliers=9), Keep),
+        (Likeness(7, share=0.4, in_order=3), Review),
+        (Likeness(7, nearest=90, inliers=40, agreement=0.2), Keep),
+    ],
+)
+def test_likeness_is_judged(likeness, verdict):
+    found = cleaning.verdict(GOOD, [Likeness(3), likeness])
+    assert isinstance(found, verdict)
+    if verdict is not Keep:
+        assert found.evidence["other"] == 7
+
+
+# --- frame hashes -----------------------------------------------------------------------------------------------
+
+
+def test_orientations_of_a_hash_are_the_hashes_of_the_turned_pictures():
+    import runpy
+    from pathlib import Path
+
+    import crawler.media
+
+    child = runpy.run_path(str(Path(crawler.media.__file__).with_name("child.py")), run_name="child")
+    rng = np.random.default_rng(5)
+    coarse = rng.integers(0, 255, (3, 9, 7)).astype(np.uint8)
+    pictures = np.kron(coarse, np.ones((1, 20, 20), np.uint8))
+    hashes, quality = child["frame_hashes"](pictures)
+    assert (quality > duplicates.QUALITY).all()
+    variants = duplicates.orientations(hashes)
+    turned = [pictures[:, ::-1], pictures[:, :, ::-1], pictures[:, ::-1, ::-1], pictures.transpose(0, 2, 1), np.rot90(pictures, axes=(1, 2)), np.rot90(pictures, -1, axes=(1, 2))]  # fmt: skip
+    for number, picture in enumerate(turned):
+        wanted, _ = child["frame_hashes"](np.ascontiguousarray(picture))
+        best = min(duplicates.distances(variant, wanted).diagonal().max() for variant in variants)
+        assert best <= 8, number
+
+
+def test_a_border_is_trimmed_but_a_plain_picture_is_left_whole():
+    import runpy
+    from pathlib import Path
+
+    import crawler.media
+
+    child = runpy.run_path(str(Path(crawler.media.__file__).with_name("child.py")), run_name="child")
+    inner = np.random.default_rng(1).integers(0, 255, (4, 60, 40)).astype(np.uint8)
+    framed = np.pad(inner, ((0, 0), (20, 30), (10, 0)), constant_values=16)
+    assert child["content_box"](framed) == (20, 80, 10, 50)
+    assert child["content_box"](np.zeros((4, 60, 40), np.uint8)) == (0, 60, 0, 40)
+
+
+def test_matches_must_follow_one_another():
+    assert duplicates.rising(np.array([0.0, 1.0, 0.5, 2.0, 3.0])) == 4
+    assert duplicates.rising(np.array([3.0, 2.0, 1.0])) == 1
+    assert duplicates.rising(np.array([1.0, 1.0, 1.0])) == 1, "one frame seen thrice is no order"
+
+
+def test_distances_agree_with_a_plain_count():
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 256, (5, 32), np.uint8), rng.integers(0, 256, (3, 32), np.uint8)
+    plain = [[int(np.unpackbits(a ^ b).sum()) for b in right] for a in left]
+    assert duplicates.distances(left, right).tolist() == plain
+
+
+def test_the_better_copy_is_larger_or_less_squeezed():
+    assert duplicates.better((1280 * 720, 1.0), (640 * 360, 9.0))
+    assert duplicates.better((640 * 360, 2.0), (640 * 360, 1.0))
+    assert not duplicates.better((640 * 360, 1.1), (640 * 360, 1.0))
+
+
+# --- robots -----------------------------------------------------------------------------------------------------
+
+ROBOTS = """
+User-agent: Baiduspider
+Disallow: /
+
+User-agent: *
+Disallow: /inapp/   # comment
+Disallow: /@*/video/1$
+Allow: /inapp/open
+Crawl-delay: 2.5
+
+User-agent: eMotionsResearchBot
+User-agent: Other
+Disallow: /private
+"""
+
+
+@pytest.mark.parametrize(
+    ("agent", "path", "allowed"),
+    [
+        ("x", "/inapp/secret", False),
+        ("x", "/inapp/open/1", True),
+        ("x", "/@me/video/1", False),
+        ("x", "/@me/video/12", True),
+        ("x", "/", True),
+        ("Baiduspider", "/anything", False),
+        ("eMotionsResearchBot", "/inapp/secret", True),
+        ("eMotionsResearchBot", "/private/1", False),
+        ("other", "/private/1", False),
+    ],
+)
+def test_robots(agent, path, allowed):
+    assert robots.parse(ROBOTS, agent).allows(f"https://h{path}") is allowed
+
+
+def test_robots_crawl_delay_and_nonsense():
+    assert robots.parse(ROBOTS, "x").crawl_delay_s == 2.5
+    assert robots.parse("\x00<html>not robots", "x").allows("https://h/a")
+
+
+# --- keywords ---------------------------------------------------------------------------------------------------
+
+
+def test_hashtags_of_kept_posts_lead_and_dropped_ones_are_silent():
+    posts = (
+        [keywords.Post(f"今天的海边日落 {n}", ("海边日落", f"once{n}")) for n in range(4)]
+        + [keywords.Post("", (f"lone{n}",)) for n in range(3)]
+        + [keywords.Post("劣质广告", ("广告",), kept=False)] * 9
+    )
+    salient = keywords.salient(posts)
+    assert next(iter(salient)) == "海边日落"
+    assert "广告" not in salient
+    assert salient["once1"] < 0.8
+
+
+def test_a_word_in_every_post_says_nothing():
+    posts = [keywords.Post("", ("foryou", "dance" if n % 2 else "cat", "always")) for n in range(8)]
+    salient = keywords.salient(posts)
+    assert "foryou" not in salient, "a stop word"
+    assert salient.get("always", 0) < salient["dance"]
+
+
+def test_yield_novelty_and_decay_steer_the_weight():
+    fresh = keywords.score(0.5, keywords.Asked())[0]
+    assert keywords.score(0.5, keywords.Asked(found=20, new=20, kept=18))[0] > fresh
+    assert keywords.score(0.5, keywords.Asked(found=20, new=0, kept=10))[0] < fresh, "asked to exhaustion"
+    assert keywords.score(0.5, keywords.Asked(stages_ago=2))[0] == pytest.approx(fresh * keywords.DECAY**2, abs=1e-3)
+    assert keywords.score(0.5, keywords.Asked(), need=1.0)[0] == pytest.approx(2 * fresh, abs=1e-3)
+
+
+def test_blocked_terms_are_never_asked_for_and_each_weight_says_why():
+    ranked = keywords.rank({"a": 1.0, "b": 0.5}, {"c": keywords.Asked(10, 1, 0)}, blocked=frozenset({"a"}))
+    assert next(score.text for score in ranked) == "b"
+    assert {"salience", "yield", "novelty", "decay", "need"} == set(ranked[0].why)
+    assert keywords.salient([]) == {}
+
+
+# --- lexicon ----------------------------------------------------------------------------------------------------
+
+PLANTED = ["I will kill you", "k i l l you tonight", "K.i.l.l y.o.u", "p0rn clips", "ｐｏｒｎ", "pоrn", "p\u200born", "n u d e leak", "mass shooting live", "white power now", "how to kill myself", "s3x tape", "杀人现场", "杀 人 现 场", "殺人", "血.腥 视频", "裸聊加我", "約炮", "自殺", "制作炸弹教程", "黑鬼滚", "强\u200b奸", "sharen shipin", "色#情", "buy drugs here", "beheading video", "虐待动物", "吸毒现场", "heil hitler", "rapist caught"]  # fmt: skip
+HARMLESS = ["kill the lights", "killing time with friends", "dressed to kill", "grapefruit juice", "Sussex by the sea", "suicide squad trailer", "bath bomb unboxing", "nude lipstick haul", "murder mystery night", "想死你了宝贝", "笑死我了", "今天杀青啦", "秒杀价", "狼人杀之夜", "裸色口红", "禁毒宣传", "photo shoot day", "shoot a video with me", "assassin's creed", "rapeseed fields", "class at eight", "the therapist said", "cocktail party", "海边日落", "饿死了快开饭", "最后三秒逆转", "My desk after one year", "skill issue", "analysis of a song", "scunthorpe united", "拒绝校园暴力", "还剩十秒，线还没剪断", "Toast, eggs, done", "a n d so on", "I heard it too", "可爱死了", "杀毒软件测评", "stab in the dark", "the Nobel committee", "Dickens novels"]  # fmt: skip
+
+
+def test_planted_titles_are_found_however_disguised():
+    missed = [title for title in PLANTED if not lexicon.screen(title)]
+    assert len(missed) <= 0.05 * len(PLANTED), missed
+
+
+def test_harmless_twins_pass():
+    false = [title for title in HARMLESS if lexicon.screen(title)]
+    assert len(false) <= 0.02 * len(HARMLESS), false
+
+
+def test_hashtags_are_screened_too_and_hits_have_a_category():
+    assert lexicon.screen("nothing here", ("massacre",))[0].category == "violence"
+
+
+# --- transitions ------------------------------------------------------------------------------------------------
+
+
+def test_a_cut_and_the_best_division_are_found():
+    times = np.arange(0, 8, 0.25)
+    brightness = np.where(times < 5, 60.0, 190.0)
+    changes = np.where(np.arange(31) == 19, 80.0, 1.0)
+    found = transitions.strip(times, changes, brightness, np.ones(16) * 0.1)
+    assert found.cuts_s == (5.0,)
+    assert found.split_s == pytest.approx(5.0, abs=0.3)
+    assert found.contrast > transitions.strip(times, np.ones(31), np.full(32, 60.0), np.ones(16)).contrast
+
+
+def test_emotion_shift_needs_two_sure_stretches():
+    sad, happy = [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]
+    assert transitions.emotion_shift(np.array([sad] * 6 + [happy] * 6)) == (0, 1)
+    assert transitions.emotion_shift(np.array([sad] * 12)) is None
+    assert transitions.emotion_shift(np.array([[0.4, 0.35, 0.25]] * 12)) is None
