@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.crypto import constant_time_compare
@@ -16,6 +16,7 @@ BACKUPS_SHOWN = 10
 
 
 @require_safe
+@login_required
 @permission_required("config.view_status", raise_exception=True)
 def status_page(request: HttpRequest) -> HttpResponse:
     context = {"status": status(), "workers": workers(), "backups": Backup.objects.order_by("-created_at")[:BACKUPS_SHOWN]}

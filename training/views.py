@@ -1,10 +1,11 @@
 """The pages about training: all runs, one run, several side by side."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth.decorators import permission_required
+from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -19,8 +20,12 @@ from training.access import may_control, run_for
 from training.models import Run, Schedule
 
 COMPARED_AT_MOST = 6
-may_see = permission_required("training.view_runs", raise_exception=True)
 may_start = permission_required("training.start_run", raise_exception=True)
+
+
+def may_see(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Sends who is not signed in to the sign-in page, and refuses who may not see runs."""
+    return login_required(permission_required("training.view_runs", raise_exception=True)(view))
 
 
 class OverridesField(forms.CharField):
