@@ -56,7 +56,7 @@ function range(values, { yMin, yMax }, fromZero) {
   let low = yMin ?? Math.min(...numbers, fromZero ? 0 : Infinity);
   let high = yMax ?? Math.max(...numbers, fromZero ? 0 : -Infinity);
   if (!Number.isFinite(low)) [low, high] = [0, 1];
-  if (low === high) high = low + 1;
+  if (low === high) [low, high] = fromZero ? [low, low + 1] : [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
   const marks = ticks(low, high);
   if (yMin === undefined && marks[0] > low) low = Math.max(marks[0] - (marks[1] - marks[0]), fromZero ? 0 : -Infinity);
   if (yMax === undefined && marks.at(-1) < high) high = marks.at(-1) + (marks[1] - marks[0] || 1);
@@ -102,7 +102,7 @@ export function lineChart(figure, data) {
   const last = Math.max(...data.x);
   const x = (value) => (last > first ? box.left + ((value - first) / (last - first)) * (box.right - box.left) : (box.left + box.right) / 2);
   const plain = new Intl.NumberFormat(document.documentElement.lang || "en");
-  for (const value of ticks(first, last, width / 80)) {
+  for (const value of ticks(first, last, width / 80, data.x.every(Number.isInteger) ? 1 : 0)) {
     if (value >= first && value <= last) picture.append(svg("text", { x: x(value), y: 254, "text-anchor": "middle" }, plain.format(value)));
   }
   if (data.xLabel) picture.append(svg("text", { x: box.right, y: 272, "text-anchor": "end" }, data.xLabel));
@@ -150,7 +150,7 @@ function upright(figure, data, series, write) {
   const longest = Math.max(0, ...data.labels.map((label) => shown(data, label).length)) * 7;
   const tilted = longest > (box.right - box.left) / data.labels.length; // names that would run into each other
   const picture = frame(figure, full, tilted ? 226 + Math.min(longest, 100) * 0.7 + 12 : 244, title(figure, data.yLabel || ""));
-  const all = series.flatMap((one) => [...one.values, ...(one.high || [])]);
+  const all = series.flatMap((one) => [...one.values, ...(one.low || []), ...(one.high || [])]);
   const y = yAxis(picture, range([...all, data.target ?? NaN], data, true), box, write, data.yLabel, known(all).every(Number.isInteger));
   const slot = (box.right - box.left) / data.labels.length;
   const width = Math.min((slot * 0.7) / series.length, 64);

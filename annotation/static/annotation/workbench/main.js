@@ -11,12 +11,14 @@ import { belongsToFocus, keyName, Keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Picker } from "./picker.js";
 import { Player } from "./player.js";
+import { Screen } from "./screen.js";
 import { leaseToken, onTakenOver } from "./tabs.js";
 
 const root = document.getElementById("workbench");
 const page = JSON.parse(document.getElementById("workbench-data").textContent);
 const { words } = page;
-const part = (name) => root.querySelector(`[data-part="${name}"]`);
+const screen = new Screen(root, page);
+const part = (name) => screen.part(name);
 const dialog = (name) => document.getElementById(`${name}-dialog`);
 
 const keys = new Keys(page.keys, page.preferences.keys);
@@ -38,91 +40,30 @@ let asking = 0; // counts the questions to the server; only the latest answer co
 // --- what is on the screen ---
 
 function draftNow() {
-  if (!current || root.dataset.state !== "working") return null;
+  if (!current || screen.state !== "working") return null;
   return { assignment: current.assignment, adjective: picker.value, confidence: confidence.value, active_ms: clock.activeMs };
 }
 
-function setState(state) {
-  root.dataset.state = state; // loading, working, empty, offline, lost
-  for (const box of root.querySelectorAll("[data-when]")) box.hidden = box.dataset.when !== state;
-  showGate();
-}
-
 function whyNot() {
-  if (root.dataset.state !== "working") return words.noClip;
+  if (screen.state !== "working") return words.noClip;
   if (player.veiled) return words.veiled;
   if (!picker.value) return words.needAdjective;
   if (confidence.value === null) return words.needConfidence;
   return "";
 }
 
-function showGate() {
-  const why = whyNot();
-  part("submit").setAttribute("aria-disabled", String(Boolean(why)));
-  part("why").textContent = why;
-}
+const showGate = () => screen.gate(whyNot());
+const showBadge = () => screen.badge(outbox, drafts);
+const showProgress = () => screen.progress(progress);
 
-function showChoice() {
-  const one = picker.byKey.get(picker.value);
-  part("chosen").textContent = one ? one.name : words.nothingChosen;
-  const derived = part("derived");
-  derived.hidden = !one || page.blind;
-  if (one && !page.blind) {
-    const emotion = page.taxonomy.emotions.find(({ key }) => key === one.emotion);
-    derived.className = `emotion emotion-${emotion.key}`;
-    derived.textContent = emotion.name;
-  }
+function setState(state) {
+  screen.state = state;
   showGate();
 }
 
-const time = (date) => date.toLocaleTimeString(document.documentElement.lang, { hour12: false });
-
-function showBadge() {
-  const badge = part("badge");
-  const waiting = outbox.votes.length;
-  const trouble = ["offline", "signedout"].find((state) => state === outbox.state || state === drafts.state);
-  const [text, kind] = waiting && outbox.state !== "sending"
-    ? [words.waiting.replace("%s", waiting), "warn"]
-    : trouble
-      ? [words[trouble], "warn"]
-      : waiting || ["saving", "waiting"].includes(drafts.state)
-        ? [words.saving, ""]
-        : [drafts.savedAt ? words.saved.replace("%s", time(drafts.savedAt)) : words.ready, drafts.savedAt ? "good" : ""];
-  badge.textContent = text;
-  badge.className = `badge ${kind}`;
-  part("signin").hidden = trouble !== "signedout";
-}
-
-function showProgress() {
-  const done = progress.done_today;
-  const all = done + progress.waiting;
-  part("today").textContent = words.today.replace("%(done)s", done).replace("%(all)s", all);
-  part("bar").max = Math.max(all, 1);
-  part("bar").value = done;
-}
-
-const reason = (error) => words.refusals[error.code] ?? error.message;
-
-let hudTimer = 0;
-function hud(text) {
-  part("hud").textContent = text;
-  part("hud").classList.add("on");
-  clearTimeout(hudTimer);
-  hudTimer = setTimeout(() => part("hud").classList.remove("on"), 700);
-}
-
-function say(text, kind = "") {
-  const notice = part("notice");
-  notice.textContent = text;
-  notice.className = `notice ${kind}`;
-  notice.hidden = !text;
-}
-
-function showWarning(warning) {
-  const list = [warning].flat().filter(Boolean);
-  const blurred = list.length > 0 && page.preferences.blur !== false;
-  part("warning").textContent = list.map((one) => words.warnings[one] ?? one).join(", ");
-  return blurred;
+function showChoice() {
+  screen.choice(picker.byKey.get(picker.value));
+  showGate();
 }
 
 // --- one clip after another ---
@@ -134,7 +75,7 @@ function show(item, { askedAt } = {}) {
   confidence.set(draft.confidence ?? null, true);
   clock.startClip(draft.active_ms ?? 0);
   setState("working");
-  player.show(item.media_url, upcoming.map(({ media_url }) => media_url), { veiled: showWarning(item.content_warning), askedAt });
+  player.show(item.media_url, upcoming.map(({ media_url }) => media_url), { veiled: screen.warn(item.content_warning ?? []), askedAt });
   part("why-here").textContent = item.rung && item.rung !== "member" ? words.rungs[item.rung] ?? "" : "";
   document.dispatchEvent(new CustomEvent("workbench:show", { detail: item }));
   showChoice();
@@ -160,7 +101,7 @@ function take(answer) {
   const { upcoming: ahead = [], ...first } = answer;
   const leased = [first, ...ahead].filter(({ assignment }) => !outbox.has(assignment));
   const here = leased.find(({ assignment }) => assignment === current?.assignment);
-  const keep = here && root.dataset.state === "working" && !(current.renewed && player.failed);
+  const keep = here && screen.state === "working" && !(current.renewed && player.failed);
   const item = here ? { ...here, renewed: current.renewed } : leased[0];
   upcoming = leased.filter(({ assignment }) => assignment !== item?.assignment);
   if (!item) return waitForOutbox();
@@ -172,7 +113,7 @@ function take(answer) {
 // A clip's address expires: one that fails is asked for anew, once.
 function renew() {
   if (!current) return;
-  if (current.renewed) say(words.brokenClip, "bad");
+  if (current.renewed) screen.say(words.brokenClip, "bad");
   else {
     current.renewed = true;
     refresh();
@@ -202,14 +143,14 @@ function stuck(error) {
   if (error instanceof Offline) {
     clearTimeout(retry);
     retry = setTimeout(refresh, RETRY_MS);
-    if (root.dataset.state !== "working") setState("offline");
+    if (screen.state !== "working") setState("offline");
     return undefined;
   }
   if (error instanceof Refused) {
     player.clear();
     current = null;
     setState("empty");
-    return say(reason(error), "bad");
+    return screen.say(screen.reason(error), "bad");
   }
   throw error;
 }
@@ -230,31 +171,23 @@ function advance(askedAt) {
 async function submit() {
   const why = whyNot();
   if (why) {
-    part("why").classList.remove("nudge");
-    void part("why").offsetWidth; // restarts the movement
-    part("why").classList.add("nudge");
+    screen.nudge();
     return;
   }
   const askedAt = performance.now();
   const clientId = crypto.randomUUID();
   const body = { client_id: clientId, lease_token: token, adjective: picker.value, confidence: confidence.value, active_ms: clock.activeMs };
   last = { clientId, item: current, adjective: body.adjective, confidence: body.confidence };
-  say("");
+  screen.say("");
   progress = { done_today: progress.done_today + 1, waiting: Math.max(progress.waiting - 1, 0) };
   showProgress();
-  showSpread(current.spread);
+  screen.spread(current.spread);
   const sent = outbox.add({ client_id: clientId, assignment: current.assignment, body });
   drafts.forget(current.assignment);
   advance(askedAt);
   showUndo();
   await sent;
-  if (root.dataset.state !== "working" && outbox.votes.length) setState("offline");
-}
-
-/** After the own vote, where the site allows it: what the others had said, without names. */
-function showSpread(spread) {
-  const line = Object.entries(spread ?? {}).map(([key, n]) => `${page.taxonomy.emotions.find((one) => one.key === key).name} ${n}`);
-  if (line.length) say(`${words.spread} ${line.join(", ")}`);
+  if (screen.state !== "working" && outbox.votes.length) setState("offline");
 }
 
 let undoTimer = 0;
@@ -281,7 +214,7 @@ async function undo() {
   showProgress();
   drafts.keep(item.assignment, { adjective, confidence: sure });
   show(item);
-  hud(words.undone);
+  screen.hud(words.undone);
   drafts.changed();
   refresh();
 }
@@ -298,7 +231,7 @@ async function flag() {
   const item = current;
   if (!(await tried(() => call("POST", `assignments/${item.assignment}/flag`, answer)))) return;
   if (["broken", "unsafe"].includes(answer.flag)) await passOn(item, `flagged: ${answer.flag}`, words.flagged);
-  else say(words.flaggedGoOn, "good");
+  else screen.say(words.flaggedGoOn, "good");
 }
 
 async function askFor(kind) {
@@ -311,7 +244,7 @@ async function passOn(item, reason, text) {
   const done = await tried(() => call("POST", `assignments/${item.assignment}/skip`, { reason }), ["closed"]);
   if (!done) return;
   drafts.forget(item.assignment);
-  say(text, "good");
+  screen.say(text, "good");
   progress.waiting = Math.max(progress.waiting - 1, 0);
   advance(performance.now());
   refresh();
@@ -324,10 +257,10 @@ async function tried(action, fine = []) {
     return true;
   } catch (error) {
     if (error instanceof SignedOut) askPassword();
-    else if (error instanceof Offline) say(words.noConnection, "warn");
+    else if (error instanceof Offline) screen.say(words.noConnection, "warn");
     else if (!(error instanceof Refused)) throw error;
     else if (fine.includes(error.code)) return true;
-    else say(reason(error), "bad");
+    else screen.say(screen.reason(error), "bad");
     return false;
   }
 }
@@ -367,14 +300,14 @@ function lost(text) {
 
 picker.addEventListener("pick", () => {
   showChoice();
-  if (picker.value) hud(picker.byKey.get(picker.value).name);
+  if (picker.value) screen.hud(picker.byKey.get(picker.value).name);
   drafts.changed();
 });
 confidence.addEventListener("pick", () => {
   showGate();
   drafts.changed();
 });
-player.addEventListener("hud", ({ detail }) => hud(detail.text));
+player.addEventListener("hud", ({ detail }) => screen.hud(detail.text));
 player.addEventListener("started", showGate);
 player.addEventListener("soundblocked", () => (part("sound-blocked").hidden = false));
 player.addEventListener("soundunblocked", () => (part("sound-blocked").hidden = true));
@@ -385,7 +318,7 @@ drafts.addEventListener("signedout", askPassword);
 drafts.addEventListener("lost", ({ detail }) => {
   if (detail.error.code === "lease_lost") lost(words.takenOver);
   else {
-    say(reason(detail.error), "warn");
+    screen.say(screen.reason(detail.error), "warn");
     drafts.forget(detail.assignment);
     current = null;
     refresh();
@@ -404,7 +337,7 @@ outbox.addEventListener("refused", ({ detail }) => {
   const { assignment, body } = detail.vote;
   drafts.keep(assignment, body);
   if (last?.clientId === body.client_id) forgetLast();
-  say(`${words.voteRefused} ${reason(detail.error)}`, "bad");
+  screen.say(`${words.voteRefused} ${screen.reason(detail.error)}`, "bad");
   refresh();
 });
 const claim = onTakenOver(page.person.id, token, () => lost(words.takenOver));
