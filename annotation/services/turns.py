@@ -10,7 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from annotation.models import LABEL, Assignment, Person, Rung, Sample, TimelineEvent
@@ -21,6 +22,9 @@ from annotation.services.samples import sample_close_gone
 from crawler.models import Video
 
 AHEAD = 2  # clips leased and preloaded behind the current one
+# As a literal: SQLite takes the partial index turn_queue only for the very words of its condition, not for parameters.
+IS_LIVE = RawSQL("\"annotation_assignment\".\"state\" IN ('open', 'leased')", [], output_field=BooleanField())
+EXPIRE_AT_ONCE = 5000
 SHOWN = (
     *("order", "rung", "round", "state", "draft", "draft_saved_at", "person_id", "sample_id"),
     *("sample__content_warning", "sample__video_id", "sample__video__state", "sample__video__duration_s"),
@@ -76,17 +80,20 @@ def assignment_next(
 
 def _queue(person: Person, rung: str | None) -> list[Assignment]:
     """The head of the person's queue, with only what the workbench shows of each clip; one range of the index turn_queue."""
-    mine = Assignment.objects.filter(person=person, state__in=LIVE)
+    mine = Assignment.objects.filter(IS_LIVE, person=person)
     if rung:
         mine = mine.filter(rung=rung)
     return list(mine.order_by("order", "pk").select_related("sample__video").only(*SHOWN)[: AHEAD + 1])
 
 
+@transaction.atomic
 def lease_extend(assignment: Assignment, *, lease_token: uuid.UUID, now: datetime, active_ms: int = 0) -> datetime:
     """Keeps this tab's leases for another while and counts the active time; returns when they end.
 
     A lease that ran out is taken up again. Raises Conflict lease_lost if another tab holds it, closed if the turn is over.
+    Locks the person's row as assignment_next does: both write several of the person's leases.
     """
+    Person.objects.select_for_update(no_key=True).only("pk").get(pk=assignment.person_id)
     expires = now + timedelta(seconds=settings.LEASE_S)
     held = turn_held_by(assignment, lease_token, now).update(
         state=Assignment.State.LEASED,
@@ -133,11 +140,13 @@ def lease_refusal(assignment: Assignment, lease_token: uuid.UUID | None) -> Conf
     return Conflict("This clip is no longer waiting for you.", code="closed")
 
 
+@transaction.atomic
 def leases_expire(*, now: datetime | None = None) -> int:
-    """Gives back the turns of tabs that showed no life; their drafts stay."""
+    """Gives back the turns of tabs that showed no life; their drafts stay. Rows that someone is writing to now are left alone."""
     now = now or timezone.now()
     gone = Assignment.objects.filter(state=Assignment.State.LEASED, lease_expires_at__lt=now)
-    return gone.update(state=Assignment.State.OPEN, lease_token=None, lease_expires_at=None)
+    ids = list(gone.select_for_update(skip_locked=True).values_list("pk", flat=True)[:EXPIRE_AT_ONCE])
+    return Assignment.objects.filter(pk__in=ids).update(state=Assignment.State.OPEN, lease_token=None, lease_expires_at=None)
 
 
 @transaction.atomic
