@@ -123,12 +123,13 @@ def family_fault(family: list[str], posts: dict[str, dict[str, Any]], rows: dict
 
 def faults_of(posts: dict[str, dict[str, Any]], rows: dict[str, Found]) -> dict[str, dict[str, Any]]:
     faults: dict[str, dict[str, Any]] = {}
+    copied = {key for family in families_of(posts) for key in family}
     for key, post in posts.items():
         if post["fault"]:
             entry = faults.setdefault(post["fault"], {"planted": 0, "expected": post["expected"], "right": 0, "reported": Counter()})
             entry["planted"] += 1
-            entry["right"] += is_right(post, rows.get(key)) or (
-                bool(post["duplicate_of"]) and key in rows and rows[key].state == "accepted"
-            )
+            # Of one clip's uploads any may be the kept one; `copies` says whether exactly one was.
+            either = key in copied and key in rows and bool(rows[key].outcomes & {"accepted", "duplicate"})
+            entry["right"] += is_right(post, rows.get(key)) or either
             entry["reported"].update(rows[key].outcomes if key in rows else {"undiscovered"})
     return {name: {**entry, "reported": dict(entry["reported"])} for name, entry in faults.items()}

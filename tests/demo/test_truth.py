@@ -69,6 +69,13 @@ def test_a_fault_under_another_name_is_wrong():
     assert (line["fault"], line["expected"], line["reported"]) == ("too_short", "short", "dropped corrupt: 1.00 of 3 s decode")
 
 
+def test_a_fault_is_right_when_the_posts_copy_was_kept_in_its_place():
+    truth = {"posts": [post(1, fault="empty_200"), post(2, fault="reupload_exact", expected="duplicate", duplicate_of="tiktok:1")]}
+    result = compare([Found("tiktok", "1", "dropped", "duplicate: of 2 (same file)"), Found("tiktok", "2", "accepted")], truth)
+    assert [fault["right"] for fault in result["faults"].values()] == [1, 1]
+    assert not result["copies"]
+
+
 @pytest.mark.parametrize(
     ("original", "copy", "fine"),
     [
