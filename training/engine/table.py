@@ -10,10 +10,7 @@ Ends with 0 when every row is finished, 3 when the budget ended before, 1 when a
 from __future__ import annotations
 
 import argparse
-import csv
 import fcntl
-import hashlib
-import json
 import os
 import re
 import signal
@@ -21,162 +18,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from training.engine.paper_tables import E_MOTIONS, RECALLS, TABLES, PaperRow, PaperTable
-from training.engine.recipes import EMOTIONS, POLARITY, RECIPES, Recipe, overridden
-from training.engine.recipes_baselines import MLLM_RECIPES, fitted, smoke
-from training.engine.significance import Difference, holm, paired_bootstrap
+from training.engine.paper_tables import E_MOTIONS, TABLES, PaperTable
+from training.engine.recipes import EMOTIONS, POLARITY
 from training.engine.smoke_release import make_smoke_release
-from training.engine.table_text import Block, Cell, Line, csv_text, latex, markdown
+from training.engine.table_plan import MAKERS, Job, Request, planned, release_facts
+from training.engine.table_results import write_tables
 
 STOPPED = 3
-MAKERS = {**RECIPES, **MLLM_RECIPES}
 VARIANT_NAMES = {"all": "e_All", "balanced": "e_B", "test": "e_T"}
-ALIASES = {E_MOTIONS: ("e_All", "e_B", "e_T"), "e_All": (E_MOTIONS,), "e_T": (E_MOTIONS,), "e_B": (E_MOTIONS,)}
-TESTED = ("ACC", "WA-F1")
-RESULT_KEYS = {"ACC": "acc", "WA-F1": "wa_f1", "UAR": "uar"}
-NOT_IN_NAME = (
-    "name",
-    "seed",
-    "device",
-    "workers",
-    "log_every",
-    "checkpoint_every_s",
-    "store",
-)  # of a recipe: what does not change the result
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: a recipe on a data set with a seed; `source` is the run whose weights it starts from."""
-
-    recipe: Recipe
-    dataset: str
-    release: Path
-    folder: Path
-    source: Job | None = None
-
-    @property
-    def is_finished(self) -> bool:
-        return (self.folder / "result.json").is_file()
-
-    @property
-    def label(self) -> str:
-        return f"{self.recipe.name} on {self.dataset}, seed {self.recipe.seed}"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line."""
-
-    tables: tuple[PaperTable, ...]
-    releases: Mapping[str, Path]
-    out: Path
-    seeds: int = 1
-    only: tuple[str, ...] = ()
-    changes: Mapping[str, str] | None = None
-    smoke: bool = False
-    narrow: bool = False
-
-
-# ---- The plan --------------------------------------------------------------------------------------------------------
-
-
-def planned(request: Request) -> list[Job]:
-    """Every run that the tables need, sources before those that start from them, the first seed of all rows before the second."""
-    jobs: dict[Path, Job] = {}
-    for seed in range(1, request.seeds + 1):
-        for table in request.tables:
-            for dataset in datasets_of(table, request):
-                for row in rows_of(table, request):
-                    if seed not in seeds_of(row, request):
-                        continue
-                    job = job_of(row, dataset, seed, request)
-                    for one in (job.source, job) if job else ():
-                        if one:
-                            jobs.setdefault(one.folder, one)
-    return list(jobs.values())
-
-
-def datasets_of(table: PaperTable, request: Request) -> list[str]:
-    """The table's data sets that were given; one is enough to try its rows."""
-    given = [dataset for dataset in table.datasets if release_of(dataset, request)]
-    return given[:1] if request.smoke else given
-
-
-def rows_of(table: PaperTable, request: Request) -> list[PaperRow]:
-    """The table's rows, or those asked for; a recipe that is asked for and in no row becomes a row of its own."""
-    if not request.only:
-        return list(table.rows)
-    chosen = [row for row in table.rows if row.recipe in request.only]
-    extra = [name for name in request.only if all(row.recipe != name for row in table.rows)]
-    empty: dict[str, tuple[float | None, ...]] = dict.fromkeys(table.datasets, (None,) * len(table.columns))
-    return [*chosen, *(PaperRow(name, name, empty) for name in extra)]
-
-
-def seeds_of(row: PaperRow, request: Request) -> range:
-    """One is enough for a language model, which answers greedily: nothing in it is drawn."""
-    return range(1, 2 if row.recipe in MLLM_RECIPES else request.seeds + 1)
-
-
-def release_of(dataset: str, request: Request) -> Path | None:
-    """Where the data set lies; eMotions under any of its variants' names."""
-    names = (dataset, *ALIASES.get(dataset, ()))
-    return next((request.releases[name] for name in names if name in request.releases), None)
-
-
-def job_of(row: PaperRow, dataset: str, seed: int, request: Request) -> Job | None:
-    """The run of a row, or None where a data set that it needs was not given."""
-    release = release_of(dataset, request)
-    source = None
-    if row.init_from:
-        source = job_of(replace(row, init_from=""), row.init_from, seed, request)
-        if source is None:
-            return None
-    if release is None:
-        return None
-    recipe = for_release(MAKERS[row.recipe](), release)
-    if request.smoke or request.narrow:
-        small = smoke(recipe)
-        recipe = small if request.smoke else replace(small, name=f"{recipe.name}_narrow", epochs=recipe.epochs)
-    recipe = fitted(overridden(recipe, {**(request.changes or {}), "seed": seed}))
-    if source:
-        recipe = replace(
-            recipe, name=f"{recipe.name}_from_{row.init_from}", init_from=str(source.folder / "checkpoints" / "best.safetensors")
-        )
-    folder = request.out / "runs" / dataset_folder(release) / f"{recipe.name}-{fingerprint(recipe)}" / f"seed-{seed}"
-    return Job(recipe, dataset, release, folder, source)
-
-
-def for_release(recipe: Recipe, release: Path) -> Recipe:
-    """The recipe with the release's own classes and polarities, where its release.json names them."""
-    facts = release_facts(release)
-    if "classes" not in facts:
-        return recipe
-    return replace(recipe, classes=tuple(facts["classes"]), polarity=tuple(facts.get("polarity") or ["neutral"] * len(facts["classes"])))
-
-
-def release_facts(release: Path) -> dict[str, Any]:
-    path = release / "release.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def dataset_folder(release: Path) -> str:
-    """A name for the release's runs that two releases do not share."""
-    return f"{release.resolve().name}-{hashlib.sha256(str(release.resolve()).encode()).hexdigest()[:6]}"
-
-
-def fingerprint(recipe: Recipe) -> str:
-    """Eight characters that change with every field that can change the result."""
-    kept = {k: v for k, v in recipe.as_dict().items() if k not in NOT_IN_NAME}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
 # ---- Running it ------------------------------------------------------------------------------------------------------
@@ -292,114 +145,6 @@ def gpu_of(index: int) -> str:
 
         given = [str(i) for i in range(torch.cuda.device_count())]
     return given[index % len(given)] if given else ""
-
-
-# ---- The text --------------------------------------------------------------------------------------------------------
-
-
-def blocks_of(table: PaperTable, request: Request) -> list[Block]:
-    """The table on each of its data sets that is there."""
-    blocks = []
-    for dataset in datasets_of(table, request):
-        rows = rows_of(table, request)
-        jobs = [[job_of(row, dataset, seed, request) for seed in seeds_of(row, request)] for row in rows]
-        lines = [line_of(row, dataset, table, own) for row, own in zip(rows, jobs, strict=True)]
-        baseline = next((i for i, row in enumerate(rows) if row.recipe == table.baseline and not row.init_from), None)
-        if baseline is not None:
-            lines = tested(lines, jobs, jobs[baseline])
-        remark = "A smoke run: these numbers show that the rows run, and nothing else." if request.smoke else ""
-        remark = "Narrow networks (--narrow): not the sizes that the paper trained." if request.narrow else remark
-        blocks.append(Block(table.number, table.title, dataset, table.columns, lines, table.baseline, remark))
-    return blocks
-
-
-def line_of(row: PaperRow, dataset: str, table: PaperTable, jobs: Sequence[Job | None]) -> Line:
-    done = [json.loads((job.folder / "result.json").read_text(encoding="utf-8")) for job in jobs if job and job.is_finished]
-    printed = row.values.get(dataset, (None,) * len(table.columns))
-    cells = {
-        column: Cell(tuple(score for result in done if (score := score_of(result, column)) is not None), paper)
-        for column, paper in zip(table.columns, printed, strict=True)
-    }
-    return Line(row.recipe, row.name, cells, note_of(row, jobs, len(done)))
-
-
-def score_of(result: Mapping[str, Any], column: str) -> float | None:
-    """In percent; None for the recall of a class without samples."""
-    if column in RECALLS:
-        values = list(result["per_class_recall"].values())
-        value = values[RECALLS.index(column)] if len(values) == len(RECALLS) else None
-    else:
-        value = result[RESULT_KEYS[column]]
-    return None if value is None else 100 * value
-
-
-def note_of(row: PaperRow, jobs: Sequence[Job | None], finished: int) -> str:
-    """Why a row has fewer numbers than it should."""
-    if None in jobs:
-        return f"not run, for want of --release {row.init_from}=DIR"
-    failures = [path.read_text(encoding="utf-8").strip() for job in jobs if job and (path := job.folder / "failed.txt").is_file()]
-    if failures:
-        return f"failed: {failures[0].splitlines()[0][:200]}"
-    return "" if finished == len(jobs) else f"{finished} of {len(jobs)} seeds are finished"
-
-
-def tested(lines: Sequence[Line], jobs: Sequence[Sequence[Job | None]], baseline: Sequence[Job | None]) -> list[Line]:
-    """The lines with their differences from the baseline, p corrected over all rows of the block."""
-    base = predictions_of(baseline)
-    found: dict[str, dict[str, Difference]] = {score: {} for score in TESTED}
-    if base:
-        for line, own in zip(lines, jobs, strict=True):
-            mine = predictions_of(own)
-            if own is baseline or mine is None or mine.names != base.names or len(base.names) < 2:
-                continue
-            for score in TESTED:
-                rng = np.random.default_rng(0)
-                found[score][line.recipe + line.name] = paired_bootstrap(
-                    base.labels, mine.predicted, base.predicted, mine.num_classes, score=score, rng=rng
-                )
-    corrected = {score: holm({key: d.p for key, d in by_row.items()}) for score, by_row in found.items()}
-    result = []
-    for line in lines:
-        key = line.recipe + line.name
-        own_tests = {score: replace(found[score][key], p=corrected[score][key]) for score in TESTED if key in found[score]}
-        result.append(replace(line, differences=own_tests))
-    return result
-
-
-@dataclass(frozen=True)
-class Predictions:
-    names: tuple[str, ...]
-    labels: np.ndarray  # (n,)
-    predicted: np.ndarray  # (seeds, n)
-    num_classes: int
-
-
-def predictions_of(jobs: Sequence[Job | None]) -> Predictions | None:
-    """What the finished seeds of a row said of each test clip."""
-    done = [job for job in jobs if job and job.is_finished and (job.folder / "predictions.csv").is_file()]
-    if not done:
-        return None
-    classes = [*done[0].recipe.classes, "unparsed"]  # what a language model may answer
-    tables = []
-    for job in done:
-        with (job.folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
-            tables.append(sorted(csv.DictReader(file), key=lambda row: row["file_name"]))
-    labels = np.array([classes.index(row["label"]) for row in tables[0]])
-    predicted = np.array([[classes.index(row["prediction"]) for row in rows] for rows in tables])
-    return Predictions(tuple(row["file_name"] for row in tables[0]), labels, predicted, len(classes))
-
-
-def write_tables(request: Request) -> list[Path]:
-    """table_<number>.md, .tex and .csv of every table; the paths written."""
-    written = []
-    for table in request.tables:
-        blocks = blocks_of(table, request)
-        texts = {".md": "\n".join(map(markdown, blocks)), ".tex": "\n".join(map(latex, blocks)), ".csv": csv_text(blocks)}
-        for suffix, text in texts.items():
-            path = request.out / f"table_{table.number}{suffix}"
-            path.write_text(text, encoding="utf-8")
-            written.append(path)
-    return written
 
 
 # ---- From the command line -------------------------------------------------------------------------------------------

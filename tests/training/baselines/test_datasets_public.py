@@ -12,7 +12,7 @@ from training.engine.datasets_public import DATASETS, Found, clip_name, cut_clip
 from training.engine.recipes import EMOTIONS, POLARITIES, RECIPES
 from training.engine.releases import samples_of
 from training.engine.smoke_release import write_clip
-from training.engine.table import for_release
+from training.engine.table_plan import for_release
 
 
 def touch(root, *names):

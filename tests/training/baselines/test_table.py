@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from training.engine import table
+from training.engine import table, table_plan, table_results
 from training.engine.paper_tables import TABLES
 from training.engine.recipes import EMOTIONS, POLARITY, RECIPES
 from training.engine.significance import holm, paired_bootstrap
@@ -16,17 +16,17 @@ from training.engine.smoke_release import make_smoke_release
 from training.engine.table_text import Block, Cell, Line, csv_text, latex, markdown
 
 
-def request_for(tmp_path, *numbers, releases=("e_T",), **options) -> table.Request:
+def request_for(tmp_path, *numbers, releases=("e_T",), **options) -> table_plan.Request:
     found = {}
     for name in releases:
         folder = tmp_path / name
         (folder / "train").mkdir(parents=True, exist_ok=True)
         (folder / "train" / "metadata.jsonl").write_text('{"file_name": "a.mp4", "emotion": "Fear"}\n')
         found[name] = folder
-    return table.Request(tuple(TABLES[n] for n in numbers), found, tmp_path / "out", **options)
+    return table_plan.Request(tuple(TABLES[n] for n in numbers), found, tmp_path / "out", **options)
 
 
-def finish(job: table.Job, right: list[bool]) -> None:
+def finish(job: table_plan.Job, right: list[bool]) -> None:
     """Writes what a finished run leaves: every clip is Neutral, and predicted so or as Fear."""
     job.folder.mkdir(parents=True)
     acc = sum(right) / len(right)
@@ -42,20 +42,20 @@ def finish(job: table.Job, right: list[bool]) -> None:
 
 
 def test_the_first_seed_of_every_row_comes_before_the_second(tmp_path):
-    jobs = table.planned(request_for(tmp_path, "IV", seeds=2))
+    jobs = table_plan.planned(request_for(tmp_path, "IV", seeds=2))
     assert [job.recipe.seed for job in jobs] == [1] * 20 + [2] * 20
     assert len({job.folder for job in jobs}) == 40
 
 
 def test_rows_that_two_tables_share_are_run_once(tmp_path):
-    jobs = table.planned(request_for(tmp_path, "VI", "IX", releases=("eMotions",)))
+    jobs = table_plan.planned(request_for(tmp_path, "VI", "IX", releases=("eMotions",)))
     assert sorted(job.recipe.name for job in jobs) == sorted(
         ["fusion_vanilla", "fusion_self_attention", "fusion_lgi_former", "fusion_hicmae", "fusion_lgf", "only_lisf", "only_glcf"]
     )
 
 
 def test_a_transfer_row_waits_for_the_run_it_starts_from(tmp_path):
-    jobs = table.planned(request_for(tmp_path, "XII", releases=("e_T", "Ekman6")))
+    jobs = table_plan.planned(request_for(tmp_path, "XII", releases=("e_T", "Ekman6")))
     assert [(job.recipe.name, job.dataset) for job in jobs] == [
         ("avcanet", "e_T"),
         ("avcanet", "Ekman6"),
@@ -69,38 +69,38 @@ def test_a_transfer_row_waits_for_the_run_it_starts_from(tmp_path):
 
 def test_any_change_of_a_recipe_gets_another_folder_but_the_machine_does_not(tmp_path):
     recipe = RECIPES["c3d"]()
-    assert table.fingerprint(recipe) != table.fingerprint(table.overridden(recipe, {"lr": "0.5"}))
-    assert table.fingerprint(recipe) == table.fingerprint(table.overridden(recipe, {"device": "cpu", "seed": "9"}))
+    assert table_plan.fingerprint(recipe) != table_plan.fingerprint(table_plan.overridden(recipe, {"lr": "0.5"}))
+    assert table_plan.fingerprint(recipe) == table_plan.fingerprint(table_plan.overridden(recipe, {"device": "cpu", "seed": "9"}))
 
 
 def test_a_language_model_without_weights_is_told_so_in_its_row(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     request = request_for(tmp_path, "VII", only=("llava",), seeds=3)
-    (job,) = table.planned(request)  # one answer is enough: it is not drawn
+    (job,) = table_plan.planned(request)  # one answer is enough: it is not drawn
     assert table.run_all([job], budget_s=None, say=lambda _: None) == 1
-    (block,) = table.blocks_of(TABLES["VII"], request)
+    (block,) = table_results.blocks_of(TABLES["VII"], request)
     assert block.lines[0].note.startswith("failed: no weights at 'models/LLaVA-NeXT-Video-7B-hf'")
 
 
 def test_an_unparsed_answer_is_compared_like_any_other(tmp_path):
     request = request_for(tmp_path, "VII", only=("llava", "avcanet"))
-    jobs = table.planned(request)
+    jobs = table_plan.planned(request)
     for job in jobs:
         finish(job, [True] * 9 + [False] * 21)
     answers = jobs[0].folder / "predictions.csv"
     answers.write_text(answers.read_text().replace("Neutral,Neutral", "Neutral,unparsed"))
-    (block,) = table.blocks_of(TABLES["VII"], request)
+    (block,) = table_results.blocks_of(TABLES["VII"], request)
     assert block.lines[0].differences["ACC"].value == pytest.approx(-0.3)
 
 
 def test_two_releases_of_one_name_share_no_runs(tmp_path):
     (tmp_path / "a" / "all").mkdir(parents=True)
     (tmp_path / "b" / "all").mkdir(parents=True)
-    assert table.dataset_folder(tmp_path / "a" / "all") != table.dataset_folder(tmp_path / "b" / "all")
+    assert table_plan.dataset_folder(tmp_path / "a" / "all") != table_plan.dataset_folder(tmp_path / "b" / "all")
 
 
 def test_changed_snippets_reach_the_network_too(tmp_path):
-    (job,) = table.planned(request_for(tmp_path, "IV", only=("vaanet",), changes={"snippets": "6"}))
+    (job,) = table_plan.planned(request_for(tmp_path, "IV", only=("vaanet",), changes={"snippets": "6"}))
     assert job.recipe.net_options["num_snippets"] == 6
 
 
@@ -108,17 +108,17 @@ def test_a_release_with_its_own_classes_sets_them(tmp_path):
     request = request_for(tmp_path, "IV", only=("ogm_ge",))
     facts = {"classes": ["anger", "joy", "fear"], "polarity": ["negative", "positive", "negative"]}
     (request.releases["e_T"] / "release.json").write_text(json.dumps(facts))
-    (job,) = table.planned(request)
+    (job,) = table_plan.planned(request)
     assert job.recipe.classes == ("anger", "joy", "fear")
 
 
 def test_a_recipe_of_no_row_becomes_one(tmp_path):
     request = request_for(tmp_path, "VI", only=("fusion_lgf", "video_branch"), releases=("eMotions",))
-    assert [job.recipe.name for job in table.planned(request)] == ["fusion_lgf", "video_branch"]
+    assert [job.recipe.name for job in table_plan.planned(request)] == ["fusion_lgf", "video_branch"]
 
 
 def test_finished_rows_are_skipped(tmp_path):
-    jobs = table.planned(request_for(tmp_path, "IX", releases=("eMotions",)))
+    jobs = table_plan.planned(request_for(tmp_path, "IX", releases=("eMotions",)))
     for job in jobs:
         finish(job, [True, False, True])
     said = []
@@ -127,7 +127,7 @@ def test_finished_rows_are_skipped(tmp_path):
 
 
 def test_a_row_that_another_process_holds_is_left_to_it(tmp_path):
-    (job,) = table.planned(request_for(tmp_path, "IV", only=("c3d",)))
+    (job,) = table_plan.planned(request_for(tmp_path, "IV", only=("c3d",)))
     said = []
     with table.claimed(job.folder) as mine:
         assert mine
@@ -137,19 +137,19 @@ def test_a_row_that_another_process_holds_is_left_to_it(tmp_path):
 
 def test_a_failed_row_is_told_and_the_others_go_on(tmp_path, capsys):
     request = request_for(tmp_path, "IX", releases=("eMotions",))  # a clip that is not there, and no test part
-    assert table.run_all(table.planned(request), budget_s=None, say=lambda _: None) == 1
+    assert table.run_all(table_plan.planned(request), budget_s=None, say=lambda _: None) == 1
     assert capsys.readouterr().err.count("metadata.jsonl is not there") == 4
-    (block,) = table.blocks_of(TABLES["IX"], request)
+    (block,) = table_results.blocks_of(TABLES["IX"], request)
     assert all(line.note.startswith("failed: ") for line in block.lines)
 
 
 def test_nothing_is_started_when_the_budget_is_spent(tmp_path):
-    jobs = table.planned(request_for(tmp_path, "IX", releases=("eMotions",)))
+    jobs = table_plan.planned(request_for(tmp_path, "IX", releases=("eMotions",)))
     assert table.run_all(jobs, budget_s=0.0, say=pytest.fail) == table.STOPPED
 
 
 def test_sigterm_stops_the_table_and_not_only_the_row(tmp_path, monkeypatch):
-    jobs = table.planned(request_for(tmp_path, "IX", releases=("eMotions",)))
+    jobs = table_plan.planned(request_for(tmp_path, "IX", releases=("eMotions",)))
     began = []
 
     def interrupted(job):
@@ -278,13 +278,13 @@ def test_csv_has_one_line_for_each_number():
 
 def test_a_table_is_written_from_what_is_finished(tmp_path):
     request = request_for(tmp_path, "IX", releases=("eMotions",), seeds=2)
-    jobs = {(job.recipe.name, job.recipe.seed): job for job in table.planned(request)}
+    jobs = {(job.recipe.name, job.recipe.seed): job for job in table_plan.planned(request)}
     for seed in (1, 2):
         finish(jobs["fusion_vanilla", seed], [True] * 20 + [False] * 20)
         finish(jobs["fusion_lgf", seed], [True] * 38 + [False] * 2)
     finish(jobs["only_lisf", 1], [True] * 21 + [False] * 19)
     request.out.mkdir(exist_ok=True)
-    paths = table.write_tables(request)
+    paths = table_results.write_tables(request)
     assert [path.name for path in paths] == ["table_IX.md", "table_IX.tex", "table_IX.csv"]
     text = paths[0].read_text()
     assert "| LISF + GLCF | **95.00 ± 0.00**\\* $\\color{gray}{67.48}$ |" in text  # better than None beyond chance
