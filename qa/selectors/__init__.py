@@ -1,6 +1,6 @@
 """What is known about labels, agreement, the dataset and its releases."""
 
-from qa.selectors.agreement import agreement_numbers, intra_annotator, ladder_counts, second_look
+from qa.selectors.agreement import agreement_numbers, intra_annotator, ladder_counts, second_look, second_opinion_numbers
 from qa.selectors.crosscheck import (
     Reviewed,
     StageScores,
@@ -70,6 +70,7 @@ __all__ = [
     "rounds_of",
     "sample_facts",
     "second_look",
+    "second_opinion_numbers",
     "set_rows",
     "stage_reviews",
     "stage_scores",

@@ -140,11 +140,11 @@ def ladder_counts() -> list[dict[str, Any]]:
     return [{"rung": rung, "emotion": emotion, "videos": count} for (rung, emotion), count in counts.items()]
 
 
-def second_look(*, model: str = "dawid_skene", limit: int = 50) -> list[dict[str, Any]]:
-    """Decided labels that the model believes least, with what it believes instead; most doubtful first."""
+def second_opinion_numbers(*, model: str = "dawid_skene", limit: int = 50) -> dict[str, Any]:
+    """What a model of annotators makes of the votes: each person's ability, and the decided labels it believes least."""
     votes, facts = vote_table(label_votes()), sample_facts()
     if not len(votes):
-        return []
+        return {"model": model, "people": [], "labels": []}
     opinion = truth.second_opinion(votes.sample, votes.person, votes.emotion, num_categories=len(EMOTIONS), model=model)
     labels = facts.label[facts.place(opinion.samples)].astype(int)
     decided = labels >= 0
@@ -161,7 +161,22 @@ def second_look(*, model: str = "dawid_skene", limit: int = 50) -> list[dict[str
                 "instead_belief": float(posterior[i, instead]),
             }
         )
-    return _with_videos(rows)
+    return {"model": model, "people": _abilities(opinion, votes), "labels": _with_videos(rows)}
+
+
+def second_look(*, model: str = "dawid_skene", limit: int = 50) -> list[dict[str, Any]]:
+    """Decided labels that the model believes least, with what it believes instead; most doubtful first."""
+    return second_opinion_numbers(model=model, limit=limit)["labels"]
+
+
+def _abilities(opinion: truth.Opinion, votes: VoteTable) -> list[dict[str, Any]]:
+    names = {person.pk: str(person) for person in Person.objects.filter(pk__in=opinion.raters.tolist())}
+    people, counts = np.unique(votes.person, return_counts=True)
+    cast = dict(zip(people.tolist(), counts.tolist(), strict=True))
+    return [
+        {"person": names[pk], "votes": cast[pk], "ability": float(ability)}
+        for pk, ability in zip(opinion.raters.tolist(), opinion.abilities.tolist(), strict=True)
+    ]
 
 
 def _with_videos(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

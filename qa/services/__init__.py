@@ -3,7 +3,7 @@
 from qa.services.crosscheck import Adjustment, Drawn, cross_check_draw, cross_check_score, swap_apply, swap_propose, swap_reject
 from qa.services.imports import Imported, cross_check_import
 from qa.services.mos import dataset_import, mos_rate, mos_sample
-from qa.services.releases import Difference, Source, release_make, release_source, release_verify, releases_diff
+from qa.services.releases import Difference, Source, release_choose, release_make, release_source, release_verify, releases_diff
 from qa.services.reports import release_check, report_make
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "mos_rate",
     "mos_sample",
     "release_check",
+    "release_choose",
     "release_make",
     "release_source",
     "release_verify",

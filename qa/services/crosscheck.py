@@ -78,7 +78,7 @@ def cross_check_score(stage: str) -> ConsistencyReport:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """Where the loop stands: the swap that waits for a manager, or None and why ("settled", "exhausted")."""
+    """Where the loop stands: the swap that waits for a manager, or None and why ("settled", "confirmed", "exhausted")."""
 
     step: AdjustmentStep | None
     state: str
@@ -107,12 +107,14 @@ def swap_propose(stage: str) -> Adjustment:
             "settled",
             f"μ rose from {start_mean:.2f} to {scores.mean:.2f} and σ² is {scores.variance:.2f}: confirm with the next stage",
         )
+    if not log and (confirmed := _confirmation(stage, scores)):
+        return confirmed
     for number, emotion in _places_after(log):
         step = _step(stage, number, emotion, reviews, scores, log, start_mean)
         if step.state == AdjustmentStep.State.PROPOSED:
             return Adjustment(step, "proposed", _describe(step))
         log.append(step)
-    return Adjustment(None, "exhausted", f"{adjustment.NUM_ROUNDS} rounds over the six emotions are done; no further swap is due")
+    return Adjustment(None, "exhausted", _best_tried(log, scores, reviews))
 
 
 @transaction.atomic
@@ -290,6 +292,38 @@ def _expectations(swap: adjustment.Swap, members: Sequence[adjustment.Member], r
             "searched": best.num_searched,
         },
     }
+
+
+def _confirmation(stage: str, scores: selectors.StageScores) -> Adjustment | None:
+    """The stage before this one led to swaps, and on this one's fresh samples the groups are better and even: nothing more is due."""
+    before = AdjustmentStep.objects.filter(stage=f"s{chr(ord(stage[1]) - 1)}").order_by("pk")
+    first = before.first()
+    if first is None or not before.filter(state=AdjustmentStep.State.APPLIED).exists():
+        return None
+    start_mean = first.numbers["start_mean"]
+    if not adjustment.is_settled(list(scores.inter_groups.values()), start_mean):
+        return None
+    text = f"μ rose from {start_mean:.2f} (stage {first.stage}, before the swaps) to {scores.mean:.2f} and σ² is {scores.variance:.2f}"
+    return Adjustment(None, "confirmed", f"{text}: the groups can start the formal annotation")
+
+
+def _best_tried(log: Sequence[AdjustmentStep], scores: selectors.StageScores, reviews: Sequence[selectors.Reviewed]) -> str:
+    """Which of the allocations that were really tried to keep, when the loop ends without settling."""
+    tried: dict[str, tuple[dict[str, str], dict[str, float]]] = {}
+    for step in log:
+        tried.setdefault(str(sorted(step.numbers["allocation"].items())), (step.numbers["allocation"], step.numbers["inter_group"]))
+    now = {str(member.id): member.group for member in selectors.candidates(reviews)}
+    tried[str(sorted(now.items()))] = (now, scores.inter_groups)
+    allocations, tried_scores = zip(*tried.values(), strict=True)
+    best = adjustment.best_visited([list(found.values()) for found in tried_scores])
+    text = f"{adjustment.NUM_ROUNDS} rounds over the six emotions are done; no further swap is due. "
+    if allocations[best] == now:
+        return text + "The present groups are the best of those that were tried."
+    names = ", ".join(
+        f"{person} in {allocations[best][str(person.pk)]}"
+        for person in Person.objects.filter(pk__in=[pk for pk in now if allocations[best].get(pk) != now[pk]])
+    )
+    return text + f"Better than the present groups were those with {names}: move them back on the people page."
 
 
 def _describe(step: AdjustmentStep) -> str:

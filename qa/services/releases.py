@@ -56,21 +56,27 @@ def release_make(
     Raises ValidationError when the variant is unknown, there are too few videos (see allow_short), a file is missing or
     changed, or the folder holds something else.
     """
-    if variant not in VARIANTS:
-        raise ValidationError(f"unknown variant {variant!r}: choose from {', '.join(VARIANTS)}", code="unknown_variant")
     source = source or release_source()
-    rows = source.rows
+    choice = release_choose(variant, source, seed=seed, allow_short=allow_short, sizes=sizes)
+    chosen = [source.rows[i] for i in choice.positions]
     try:
-        choice = VARIANTS[variant](np.array([row.label for row in rows], dtype=str), seed=seed, allow_short=allow_short, **(sizes or {}))
-        chosen = [rows[i] for i in choice.positions]
         about = Description(variant, TITLES[variant], seed, media, tuple(formats), tuple(choice.short), source.facts)
         clips = _clips(chosen, choice, source)
         folder, _ = export.write_release(Path(out_dir).resolve() / variant, clips, about, progress=progress)
-    except TooFew as error:
-        raise ValidationError(str(error), code="too_few") from error
     except export.ReleaseError as error:
         raise ValidationError(str(error), code="release") from error
     return _register(folder, about, clips, [row.video_id for row in chosen], user)
+
+
+def release_choose(variant: str, source: Source, *, seed: int, allow_short: bool = False, sizes: dict[str, Any] | None = None) -> Choice:
+    """Which of the source's videos the variant takes. Raises ValidationError for an unknown variant or too few videos."""
+    if variant not in VARIANTS:
+        raise ValidationError(f"unknown variant {variant!r}: choose from {', '.join(VARIANTS)}", code="unknown_variant")
+    labels = np.array([row.label for row in source.rows], dtype=str)
+    try:
+        return VARIANTS[variant](labels, seed=seed, allow_short=allow_short, **(sizes or {}))
+    except TooFew as error:
+        raise ValidationError(str(error), code="too_few") from error
 
 
 def release_verify(folder: Path | str) -> list[str]:

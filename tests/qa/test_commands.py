@@ -212,3 +212,11 @@ def test_a_study_is_drawn_rated_and_reported(dataset, tmp_path, capsys):
         call_command("mos_sample", "pilot", release.name)
     with pytest.raises(CommandError, match="no release is called x"):
         call_command("mos_sample", "other", "x")
+
+
+@pytest.mark.parametrize("model", ["dawid_skene", "mace"])
+def test_a_second_opinion_names_people_and_labels(dataset, capsys, model):
+    found = json.loads(printed(capsys, "second_opinion", model=model, format="json"))
+    assert (len(found["people"]), sum(row["votes"] for row in found["people"])) == (9, 111)
+    assert all(0 <= row["ability"] <= 1 for row in found["people"])
+    assert "Ability of each person" in printed(capsys, "second_opinion", model=model)

@@ -338,3 +338,25 @@ def test_sad_is_taken_for_sadness_and_unknown_columns_are_refused(cc_rows, tmp_p
     (tmp_path / "odd.csv").write_text("stage,group,mood\n")
     with pytest.raises(BadLines, match="column 'mood' is unknown"):
         services.cross_check_import(tmp_path / "odd.csv")
+
+
+def test_the_next_stage_confirms_the_swaps_on_fresh_samples(proposed):
+    services.swap_apply(proposed.pk, user=None)
+    answer("sA.1", wrong={"a0", "a1"})
+    services.cross_check_draw("sB", seed=7)
+    answer("sB", wrong={"a0", "a1"})
+    found = services.swap_propose("sB")
+    assert found.state == "confirmed"
+    assert "can start the formal annotation" in found.text
+
+
+def test_when_the_loop_ends_unsettled_the_best_groups_are_named(proposed):
+    services.swap_apply(proposed.pk, user=None)
+    answer("sA.1", wrong={"a0", "a1", proposed.high.user.username})  # the swap made it worse
+    while (found := services.swap_propose("sA")).step:
+        services.swap_reject(found.step.pk, user=None)
+    assert found.state == "exhausted"
+    assert "move them back on the people page" in found.text
+    assert {str(proposed.high), str(proposed.low)} <= {
+        words.strip().split(" in ")[0] for words in found.text.split("those with ")[1].split(",")
+    }

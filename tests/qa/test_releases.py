@@ -279,3 +279,17 @@ def test_posteriors_cover_every_labelled_sample(dataset):
     found = selectors.posteriors()
     assert set(found) == {sample.pk for sample in dataset}
     assert np.allclose([sum(row) for row in found.values()], 1, atol=1e-3)
+
+
+def test_either_all_variants_can_be_made_or_none_is_begun(dataset, tmp_path):
+    with pytest.raises(CommandError, match="balanced: too few"):
+        call_command("export_variants", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_takes_other_sizes(dataset, tmp_path, capsys):
+    call_command("export_variants", "--excitation", "4", "--neutral", "3", "--test-size", "10", out=tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[1].split(" in ")[0] for line in lines] == [" train 30, test 7", " train 19, test 5", " train 9, test 1"]
+    with pytest.raises(CommandError, match="1 or more"):
+        call_command("export_variants", out=tmp_path, test_size=0)

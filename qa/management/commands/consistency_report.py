@@ -27,6 +27,8 @@ class Command(BaseCommand):
             "stages": [selectors.as_numbers(selectors.stage_scores(stage)) for stage in stages],
             "agreement": selectors.agreement_numbers(),
         }
+        if options["stage"]:
+            numbers |= numbers["stages"][0]
         shown = [table for stage in numbers["stages"] for table in reports.stage_tables(stage)]
         shown += reports.agreement_tables(numbers["agreement"])
         text = tables.render(shown, numbers, format=options["format"], title="Consistency and agreement")

@@ -1,5 +1,6 @@
 """Writes release folders: every labelled video, the balanced variant, the test variant (Sec. III-G)."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from qa import services
 from qa.export import FORMATS, MEDIA
-from qa.rules.variants import VARIANTS
+from qa.rules.variants import BALANCED_LIMITS, TEST_VARIANT_SIZE, VARIANTS
 
 
 def names(text: str) -> list[str]:
@@ -24,24 +25,43 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--media", choices=MEDIA, default="link", help="hard link, copy, or leave the clips out")
         parser.add_argument("--format", type=names, default=[], dest="formats", help=f"also write: {','.join(FORMATS)}; comma-separated")
+        for name, limit in BALANCED_LIMITS.items():
+            parser.add_argument(f"--{name.lower()}", type=int, default=limit, help=f"{name} videos of the balanced variant")
+        parser.add_argument("--test-size", type=int, default=TEST_VARIANT_SIZE, help="videos of the test variant")
         parser.add_argument("--allow-short", action="store_true", help="take what there is when a variant asks for more")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["seed"] < 0:
             raise CommandError(f"--seed must be 0 or more, got {options['seed']}")
+        sizes = self._sizes(options)
         source = services.release_source()
+        for variant in options["variants"]:  # all can be made, or none is begun
+            self._do(
+                services.release_choose, variant, source, seed=options["seed"], allow_short=options["allow_short"], sizes=sizes.get(variant)
+            )
         for variant in options["variants"]:
-            try:
-                release = services.release_make(
-                    variant=variant,
-                    out_dir=options["out"],
-                    seed=options["seed"],
-                    media=options["media"],
-                    formats=options["formats"],
-                    allow_short=options["allow_short"],
-                    source=source,
-                )
-            except ValidationError as error:
-                raise CommandError(f"{variant}: {' '.join(error.messages)}") from error
+            release = self._do(
+                self._make,
+                variant,
+                source=source,
+                sizes=sizes.get(variant),
+                out_dir=options["out"],
+                **{name: options[name] for name in ("seed", "media", "formats", "allow_short")},
+            )
             parts = ", ".join(f"{split} {sum(counts.values()):,}" for split, counts in release.counts.items())
             self.stdout.write(f"{release.name}: {parts} in {release.path}")
+
+    def _sizes(self, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        limits = {name: options[name.lower()] for name in BALANCED_LIMITS}
+        if min(*limits.values(), options["test_size"]) < 1:
+            raise CommandError("sizes must be 1 or more")
+        return {"balanced": {"limits": limits}, "test": {"size": options["test_size"]}}
+
+    def _make(self, variant: str, **options: Any) -> Any:
+        return services.release_make(variant=variant, **options)
+
+    def _do(self, act: Callable[..., Any], variant: str, *args: Any, **options: Any) -> Any:
+        try:
+            return act(variant, *args, **options)
+        except ValidationError as error:
+            raise CommandError(f"{variant}: {' '.join(error.messages)}") from error
