@@ -296,6 +296,7 @@ def cross_check(report: Report, annotators: list[SimulatedAnnotator], *, seed: i
                 row.notes += adjust(annotators, stage)
                 row.notes.append(scores_of(stage))
             row.went_out = row.came_in - waiting_in(stage).values("sample").distinct().count()
+    services.report_make()  # so that the quality page has something to show at once
     kappa = agreement_numbers()["overall"]["fleiss_kappa"]
     console.print(f"  Fleiss' κ of the members' votes: {told(kappa['value'])}", highlight=False)
 
