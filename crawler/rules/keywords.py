@@ -91,7 +91,7 @@ def salient(posts: Iterable[Post], *, top: int = 50) -> dict[str, float]:
     tagged = {normal(tag) for post in posts if post.kept for tag in post.hashtags}
     raw = {}
     for term, count in total.items():
-        share = spread[term] / len(kept)
+        share = spread[term] / (len(kept) + 2)  # of a single post nobody knows what is common
         once = 1.0 if spread[term] > 1 else ONCE_TAGGED if term in tagged else ONCE
         raw[term] = count * math.log(1 + 1 / share) * (1 - share**4) * once
     highest = max(raw.values()) or 1.0

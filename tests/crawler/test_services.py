@@ -1,0 +1,440 @@
+"""Videos on their way, with the network and the browser replaced by plain answers: order, idempotence, races, review, take-down."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+
+from crawler import fetch, selectors, services
+from crawler.fetch import Expired, Refused, Seen, Unreachable
+from crawler.models import Check, Counter, Fingerprint, Stage, Term, Tombstone, Video, Visit
+from crawler.platforms import Failure, Outcome, PostRef, TrendingWord, VideoPage
+from crawler.services import claims, cleaning, stages, videos
+from tests.crawler.conftest import make_clip
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+State = Video.State
+
+
+@pytest.fixture
+def world(monkeypatch, media_root, clip):
+    """Pages and files by post id: world["pages"], world["files"]; what is not named there is a fresh, ordinary clip."""
+    given = {"pages": {}, "files": {}, "downloads": []}
+
+    def page_of(video):
+        found = given["pages"].get(video.platform_id)
+        if isinstance(found, Exception):
+            raise found
+        return found or VideoPage(
+            video.platform,
+            video.platform_id,
+            video.url,
+            "test/1",
+            title=f"title {video.platform_id}",
+            hashtags=("sea",),
+            media=("https://v16.tiktok.com/1",),
+        )
+
+    def download(client, urls, page_url, folder, part_name):
+        post = part_name.split("-", 1)[1]
+        given["downloads"].append(post)
+        found = given["files"].get(post, clip)
+        if isinstance(found, list):
+            found = found.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        import hashlib
+
+        digest = hashlib.sha256(Path(found).read_bytes()).hexdigest()
+        target = folder / digest[:2] / f"{digest}.mp4"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(found, target)
+        return fetch.Downloaded(f"{digest[:2]}/{digest}.mp4", digest, target.stat().st_size, urls[0])
+
+    monkeypatch.setattr(videos, "page_of", page_of)
+    monkeypatch.setattr(videos.fetch, "download", download)
+    monkeypatch.setattr(videos.fetch, "resolve", lambda client, url: ())
+    cleaning._stock.clear()
+    return given
+
+
+def post(platform_id: str, **fields) -> Video:
+    return Video.objects.create(platform="tiktok", platform_id=platform_id, url=f"https://www.tiktok.com/@/video/{platform_id}", **fields)
+
+
+def advanced(platform_id: str) -> Video:
+    return services.video_advance(post(platform_id).pk)
+
+
+def test_a_video_goes_all_the_way_and_only_once(world):
+    video = advanced("1")
+    assert (video.state, video.number, video.public_name) == (State.ACCEPTED, 1, "00000001.mp4")
+    assert video.duration_s == pytest.approx(4, abs=0.1)
+    assert {"corrupt", "length", "duplicate", "text-lexicon", "image-nsfw", "transition"} <= set(
+        video.checks.values_list("name", flat=True)
+    )
+    assert video.checks.get(name="image-nsfw").verdict == Check.Verdict.UNABLE
+    services.video_advance(video.pk)
+    assert world["downloads"] == ["1"]
+    assert list(selectors.videos_ready()) == [video]
+
+
+def test_numbers_follow_acceptance_without_gaps(world, other_clip):
+    world["files"] |= {"2": other_clip, "3": other_clip}
+    assert [advanced(name).number for name in ("1", "2", "3")] == [1, 2, None]
+    assert Video.objects.get(platform_id="3").reason == f"duplicate: of {Video.objects.get(platform_id='2').pk} (same file)"
+
+
+@pytest.mark.parametrize(
+    "outcome", [Outcome.GONE, Outcome.PRIVATE, Outcome.REGION, Outcome.LOGIN, Outcome.CAPTCHA, Outcome.BLOCKED, Outcome.RULE_FAILED]
+)
+def test_each_failure_of_a_page_keeps_its_name(world, outcome):
+    world["pages"]["1"] = Failure(outcome, "because")
+    video = advanced("1")
+    assert (video.state, video.reason) == (State.FAILED, f"{outcome}: because")
+
+
+def test_a_slideshow_is_dropped_before_any_download(world):
+    world["pages"]["1"] = Failure(Outcome.NOT_VIDEO, "slideshow")
+    assert advanced("1").state == State.DROPPED
+    assert world["downloads"] == []
+
+
+def test_robots_and_walls_met_on_the_way_fail_under_their_cause(world):
+    world["pages"]["1"] = Refused("disallowed", cause="robots")
+    assert advanced("1").reason.startswith("robots:")
+
+
+def test_an_expired_address_is_resolved_again(world, clip):
+    world["files"]["1"] = [Expired("403"), clip]
+    assert advanced("1").state == State.ACCEPTED
+
+
+def test_metadata_is_kept_when_the_file_fails_and_the_try_is_counted(world, clip):
+    world["files"]["1"] = [Unreachable("cut", cause="truncated"), clip]
+    video = post("1")
+    with pytest.raises(Unreachable):
+        services.video_advance(video.pk)
+    video.refresh_from_db()
+    assert (video.state, video.title, video.attempts, video.claimed_by) == (State.META, "title 1", 1, "")
+    assert services.video_advance(video.pk).state == State.ACCEPTED
+
+
+def test_tries_end_under_the_last_cause(world):
+    world["files"]["1"] = [Unreachable("cut", cause="truncated") for _ in range(videos.MAX_ATTEMPTS)]
+    video = post("1")
+    for _ in range(videos.MAX_ATTEMPTS - 1):
+        with pytest.raises(Unreachable):
+            services.video_advance(video.pk)
+    assert services.video_advance(video.pk).reason == "truncated: cut"
+
+
+def test_a_spoilt_and_a_short_file_are_dropped_and_their_reason_is_stored(world, clip, tmp_path):
+    (tmp_path / "spoilt.mp4").write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
+    world["files"] |= {"1": tmp_path / "spoilt.mp4", "2": make_clip(tmp_path / "short.mp4", seconds=1)}
+    assert advanced("1").reason.startswith("corrupt:")
+    video = advanced("2")
+    assert video.reason.startswith("too-short:")
+    assert video.checks.get(name="length").evidence["duration_s"] == pytest.approx(1, abs=0.1)
+
+
+def test_an_unsafe_title_waits_for_a_person(world):
+    world["pages"]["1"] = VideoPage("tiktok", "1", "u", "test/1", title="I will k i l l you", media=("https://v16.tiktok.com/1",))
+    video = advanced("1")
+    assert (video.state, video.reason, video.number) == (State.REVIEW, "text: violence", None)
+
+
+@pytest.mark.parametrize("stopped_at", [State.META, State.MEDIA, State.VERIFIED, State.DEDUPLICATED, State.SCREENED])
+def test_a_worker_killed_between_two_steps_changes_nothing(world, monkeypatch, stopped_at):
+    """SIGKILL leaves the state of the last finished step and a dead claim."""
+    video = post("1")
+    steps = dict(videos.STEPS)
+
+    def die(video):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(videos.STEPS, stopped_at, die)
+    with pytest.raises(KeyboardInterrupt):
+        services.video_advance(video.pk)
+    Video.objects.filter(pk=video.pk).update(claimed_by=f"{claims.socket.gethostname()}:999999999:{int(claims.time.time())}:dead")
+    monkeypatch.setitem(videos.STEPS, stopped_at, steps[stopped_at])
+    assert services.resume_stale() == [video.pk]
+    resumed = services.video_advance(video.pk)
+    assert (resumed.state, resumed.number) == (State.ACCEPTED, 1)
+    assert Fingerprint.objects.count() == 1
+    assert resumed.checks.count() == len(set(resumed.checks.values_list("name", flat=True)))
+
+
+def test_a_video_in_living_hands_is_left_alone(world):
+    video = post("1", claimed_by=claims.name())
+    assert services.video_advance(video.pk).state == State.DISCOVERED
+    assert services.resume_stale() == []
+
+
+def test_a_lost_file_is_fetched_again(world, media_root):
+    video = advanced("1")
+    video.path.unlink()
+    Video.objects.filter(pk=video.pk).update(state=State.MEDIA, number=None)
+    assert services.video_advance(video.pk).state == State.ACCEPTED
+    assert world["downloads"] == ["1", "1"]
+
+
+def test_the_database_refuses_a_number_twice_or_without_acceptance(world):
+    advanced("1")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        post("8", number=1, state=State.ACCEPTED)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        post("9", number=7)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        post("10", state=State.ACCEPTED)
+
+
+def test_clean_waiting_takes_all_that_have_their_file(world, other_clip):
+    world["files"]["2"] = other_clip
+    for name in ("1", "2"):
+        video = post(name)
+        videos.read_page(video)
+        videos.fetch_media(video)
+    assert services.clean_waiting() == {State.ACCEPTED: 2}
+    assert services.clean_waiting(recheck=True) == {"rechecked": 0}
+
+
+def test_the_better_copy_wins_while_the_first_has_no_number(world, clip, tmp_path):
+    """A copy in review gives way to a larger one; a numbered one stays."""
+    import subprocess
+
+    small = tmp_path / "small.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-vf", "scale=54:96", small], check=True)
+    world["files"]["1"] = small
+    world["pages"]["1"] = VideoPage("tiktok", "1", "u", "test/1", title="I will kill you", media=("https://v16.tiktok.com/1",))
+    first, second = advanced("1"), advanced("2")
+    first.refresh_from_db()
+    assert (first.state, second.state) == (State.DROPPED, State.ACCEPTED)
+    assert first.reason == f"duplicate: of {second.pk} (better copy)"
+
+
+# --- review -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reviewer():
+    return UserFactory(username="erin", role="data_engineer")
+
+
+@pytest.fixture
+def doubtful(world):
+    world["pages"]["1"] = VideoPage("tiktok", "1", "u", "test/1", title="I will kill you", media=("https://v16.tiktok.com/1",))
+    return advanced("1")
+
+
+def test_keep_gives_the_number_and_undo_gives_it_back(doubtful, reviewer):
+    kept = services.video_keep(doubtful.pk, user=reviewer, reason="a joke")
+    assert (kept.state, kept.number) == (State.ACCEPTED, 1)
+    with pytest.raises(ValidationError, match="not waiting"):
+        services.video_drop(doubtful.pk, user=reviewer, reason="late")
+    undone = services.decision_undo(doubtful.pk, user=reviewer)
+    assert (undone.state, undone.number, undone.reason) == (State.REVIEW, None, "text: violence")
+    assert Counter.objects.get(name=cleaning.RELEASED_NUMBERS).last == 0
+    dropped = services.video_drop(doubtful.pk, user=reviewer, reason="unsafe")
+    assert (dropped.state, dropped.reason) == (State.DROPPED, "reviewed: unsafe")
+    assert list(doubtful.decisions.order_by("pk").values_list("action", flat=True)) == ["keep", "undo", "drop"]
+
+
+def test_a_retired_number_is_never_given_to_another_clip(doubtful, reviewer, world, other_clip):
+    services.video_keep(doubtful.pk, user=reviewer, reason="")
+    world["files"]["2"] = other_clip
+    assert advanced("2").number == 2
+    services.decision_undo(doubtful.pk, user=reviewer)
+    assert services.video_keep(doubtful.pk, user=reviewer, reason="").number == 3
+
+
+def test_who_may_not_review_decides_nothing(doubtful, reviewer):
+    stranger = UserFactory(username="mallory", role="annotator")
+    for decide in (services.video_keep, services.video_drop):
+        with pytest.raises(PermissionDenied):
+            decide(doubtful.pk, user=stranger, reason="x")
+    services.video_drop(doubtful.pk, user=reviewer, reason="x")
+    colleague = UserFactory(username="trent", role="data_engineer")
+    with pytest.raises(PermissionDenied, match="who decided"):
+        services.decision_undo(doubtful.pk, user=colleague)
+    with pytest.raises(ValidationError, match="reason"):
+        services.video_drop(doubtful.pk, user=reviewer, reason=" ")
+
+
+def test_a_takedown_leaves_a_tombstone_and_nothing_else(world, django_capture_on_commit_callbacks):
+    video = advanced("1")
+    path = video.path
+    with django_capture_on_commit_callbacks(execute=True):
+        stone = services.video_takedown(video.pk, reason="the author asked")
+    video.refresh_from_db()
+    assert (video.state, video.number, video.title, video.raw, video.file) == (State.DROPPED, None, "", {}, "")
+    assert stone.number == 1
+    assert not path.exists()
+    assert not Fingerprint.objects.exists()
+    assert list(selectors.videos_ready()) == []
+    services.video_takedown(video.pk, reason="again")
+    assert Tombstone.objects.count() == 1
+    assert advanced("2").reason == "taken-down: the author asked", "the same content under another id"
+    assert services.posts_insert([{"platform": "tiktok", "platform_id": "1", "url": "https://x"}]) == []
+
+
+# --- stages -----------------------------------------------------------------------------------------------------
+
+
+class Board:
+    """Lists in the place of a browser: what each address shows, or how it fails."""
+
+    shows: dict = {}
+    asked: list = []
+
+    def __init__(self, client) -> None:
+        self.client = client
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args) -> None:
+        """Nothing to quit."""
+
+    def collect(self, url, kind, budget):
+        Board.asked.append(url)
+        found = Board.shows.get(url, Seen())
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+
+def seen(*posts: str, words: tuple[str, ...] = (), failure: Failure | None = None) -> Seen:
+    refs = {name: PostRef("tiktok", name, f"https://www.tiktok.com/@/video/{name}") for name in posts}
+    return Seen(posts=refs, words={word: TrendingWord(word, place + 1) for place, word in enumerate(words)}, failure=failure)
+
+
+@pytest.fixture
+def board(monkeypatch, world):
+    Board.shows, Board.asked = {}, []
+    monkeypatch.setattr(stages, "Browser", Board)
+    return Board
+
+
+EXPLORE, TAG = "https://www.tiktok.com/explore", "https://www.tiktok.com/tag/"
+
+
+def stage(name: str = "one", **settings) -> Stage:
+    return services.stage_create(name=name, platforms=["tiktok"], **settings)
+
+
+def test_words_of_stage_one_lead_to_posts_and_their_keywords_steer_stage_two(board, world, other_clip):
+    board.shows = {EXPLORE: seen(words=("dance", "cat")), TAG + "dance": seen("1"), TAG + "sea": seen("2")}
+    world["files"]["2"] = other_clip
+    counts = services.stage_crawl(stage("one").pk)
+    assert counts["accepted"] == 1
+    assert board.asked == [EXPLORE, TAG + "dance", TAG + "cat"]
+    sea = Term.objects.get(text="sea")
+    assert (sea.why["source"], sea.first_stage.name) == ("hashtag", "one")
+    board.asked.clear()
+    services.stage_crawl(stage("two", trending=False, terms_per_platform=1).pk)
+    assert board.asked == [TAG + "sea"], "the keyword of what was kept outweighs the words that gave little"
+    assert Video.objects.get(platform_id="2").term == Term.objects.get(text="sea")
+    assert Stage.objects.get(name="two").state == Stage.State.DONE
+
+
+def test_a_finished_stage_run_again_asks_and_stores_nothing_twice(board):
+    board.shows = {EXPLORE: seen("1", words=("dance",)), TAG + "dance": seen("1")}
+    first = services.stage_crawl(stage().pk)
+    asked = len(board.asked)
+    assert services.stage_crawl(stage().pk) == first
+    assert len(board.asked) == asked
+    assert Video.objects.count() == 1
+
+
+def test_a_stage_killed_between_lists_goes_on_where_it_was(board):
+    board.shows = {EXPLORE: seen(words=("dance", "cat")), TAG + "dance": KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        services.stage_crawl(stage().pk)
+    board.shows[TAG + "dance"] = seen("1")
+    board.asked.clear()
+    assert services.stage_crawl(stage().pk)["accepted"] == 1
+    assert EXPLORE not in board.asked
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CAPTCHA, Outcome.LOGIN])
+def test_a_wall_is_reported_and_the_host_left_alone(board, outcome):
+    board.shows = {EXPLORE: seen("1", failure=Failure(outcome, "wall"))}
+    counts = services.stage_crawl(stage().pk)
+    assert counts[f"list: {outcome}"] == 1
+    assert selectors.hosts()[0].pause_reason.startswith(outcome)
+    assert counts["found"] == 1, "what was seen before the wall is kept"
+
+
+def test_an_unreachable_list_is_tried_again_and_then_named(board):
+    board.shows = {EXPLORE: Unreachable("no answer", cause="slow")}
+    services.stage_crawl(stage().pk)
+    visit = Visit.objects.get()
+    assert (visit.state, visit.outcome, visit.attempts) == (Visit.State.FAILED, "slow", stages.MAX_VISIT_ATTEMPTS)
+
+
+def test_the_budget_bounds_what_is_discovered(board):
+    board.shows = {EXPLORE: seen("1", "2", "3", words=("dance",)), TAG + "dance": seen("4")}
+    services.stage_crawl(stage(video_budget=2).pk)
+    assert Video.objects.count() == 2
+    assert TAG + "dance" not in board.asked
+
+
+def test_a_stopped_stage_stops(board, monkeypatch):
+    chosen = stage()
+    board.shows = {EXPLORE: seen("1", words=("dance",))}
+    monkeypatch.setattr(Board, "collect", lambda self, url, kind, budget: services.stage_stop(chosen.pk) and Board.shows[url])
+    services.stage_crawl(chosen.pk)
+    chosen.refresh_from_db()
+    assert chosen.state == Stage.State.STOPPED
+    assert Video.objects.get().state == State.DISCOVERED
+
+
+def test_a_stage_in_other_hands_is_busy(board):
+    chosen = stage()
+    Stage.objects.filter(pk=chosen.pk).update(claimed_by=claims.name())
+    with pytest.raises(services.StageBusy):
+        services.stage_crawl(chosen.pk)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"speed": 9}, {"user_agent": "liar"}, {"delay_s": -1}, {"attempts": 0}, {"terms": {"myspace": ["x"]}}, {"platforms": ["myspace"]}],
+)
+def test_nonsense_in_a_stage_is_refused(settings):
+    with pytest.raises(ValidationError):
+        services.stage_create(**{"name": "bad", "platforms": ["tiktok"], **settings})
+    assert not Stage.objects.exists()
+
+
+def test_a_blocked_term_is_never_asked_for(board):
+    board.shows = {EXPLORE: seen(words=("dance", "cat"))}
+    chosen = stage()
+    Term.objects.create(platform="tiktok", text="dance", first_stage=chosen, blocked=True)
+    services.stage_crawl(chosen.pk)
+    assert board.asked == [EXPLORE, TAG + "cat"]
+
+
+def test_found_posts_are_handed_to_the_queue(board, django_capture_on_commit_callbacks):
+    board.shows = {EXPLORE: seen("1")}
+    handed = []
+    with django_capture_on_commit_callbacks(execute=True):
+        services.stage_crawl(stage().pk, dispatch=handed.append)
+    assert handed == [Video.objects.get().pk]
+
+
+def test_ten_thousand_rows_twice_are_ten_thousand_rows():
+    rows = [{"platform": "tiktok", "platform_id": str(n), "url": f"https://www.tiktok.com/@/video/{n}"} for n in range(2000)]
+    assert len(services.posts_insert(rows)) == 2000
+    assert services.posts_insert(rows) == []
+
+
+def test_the_funnel_counts_by_platform_stage_and_cause(board, world):
+    world["pages"]["2"] = Failure(Outcome.GONE, "x")
+    board.shows = {EXPLORE: seen("1", "2")}
+    services.stage_crawl(stage().pk)
+    row = selectors.funnel()["stages"]["one"]["tiktok"]
+    assert (row["found"], row["fetched"], row["accepted"], row["failed"]) == (2, 1, 1, {"gone": 1})

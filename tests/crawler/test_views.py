@@ -1,0 +1,224 @@
+"""The collection page, the review page by its forms, the clips' route, the funnel and the commands."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+
+from crawler import selectors, tasks
+from crawler.models import Check, Stage, Term, Video
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+State = Video.State
+
+
+@pytest.fixture
+def engineer(client):
+    user = UserFactory(username="erin", role="data_engineer")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def stored(media_root, clip):
+    (media_root / "ab").mkdir()
+    (media_root / "ab" / "abc.mp4").write_bytes(clip.read_bytes())
+    return Video.objects.create(
+        platform="tiktok",
+        platform_id="1",
+        url="https://x",
+        file="ab/abc.mp4",
+        state=State.REVIEW,
+        reason="text: violence",
+        duration_s=4,
+        title="<b>title</b>",
+    )
+
+
+@pytest.mark.parametrize("name", ["collect", "review"])
+def test_pages_ask_for_their_permission(client, name):
+    assert client.get(reverse(f"crawler:{name}")).status_code == 302
+    client.force_login(UserFactory(username="alice", role="annotator"))
+    assert client.get(reverse(f"crawler:{name}")).status_code == 403
+
+
+def test_an_empty_collection_says_what_to_do(client, engineer):
+    page = client.get(reverse("crawler:collect")).content.decode()
+    assert "Plan a stage" in page
+    assert " style=" not in page
+    assert "onclick" not in page
+
+
+def test_a_full_collection_shows_funnel_words_and_why(client, engineer, stored):
+    stage = Stage.objects.create(name="one", state=Stage.State.RUNNING)
+    Term.objects.create(
+        platform="tiktok",
+        text="dance",
+        weight=0.5,
+        first_stage=stage,
+        why={"source": "trending", "rank": 2, "salience": 0.7, "yield": 0.5, "novelty": 1.0},
+    )
+    Video.objects.create(platform="tiktok", platform_id="2", url="https://x", state=State.FAILED, reason="gone: x", stage=stage)
+    page = client.get(reverse("crawler:collect")).content.decode()
+    for text in ("gone 1", "dance", "place 2", "Stop"):
+        assert text in page
+
+
+def test_a_stage_is_planned_started_and_stopped_from_the_page(client, engineer, monkeypatch, django_capture_on_commit_callbacks):
+    started = []
+    monkeypatch.setattr(tasks.crawl_stage, "delay", started.append)
+    values = {"name": "one", "platforms": ["tiktok"], "video_budget": 20, "terms_per_platform": 3, "seed": 1, "user_agent": "honest"}
+    assert client.post(reverse("crawler:stage-new"), values).status_code == 302
+    stage = Stage.objects.get(name="one")
+    assert stage.settings["terms_per_platform"] == 3
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(reverse("crawler:stage-start", args=[stage.pk]))
+    assert started == [stage.pk]
+    client.post(reverse("crawler:stage-stop", args=[stage.pk]))
+    stage.refresh_from_db()
+    assert stage.state == Stage.State.STOPPED
+    assert client.get(reverse("crawler:stage-stop", args=[stage.pk])).status_code == 405
+    assert client.post(reverse("crawler:stage-new"), {**values, "name": "not a slug"}).status_code == 400
+
+
+def test_who_may_only_look_starts_nothing(client):
+    client.force_login(UserFactory(username="mona", role="manager"))
+    stage = Stage.objects.create(name="one")
+    assert client.get(reverse("crawler:collect")).status_code == 200
+    assert client.post(reverse("crawler:stage-start", args=[stage.pk])).status_code == 403
+
+
+def test_the_review_page_shows_evidence_blurred_and_takes_decisions(client, engineer, stored):
+    Check.objects.create(
+        video=stored, name="text-lexicon", verdict="review", reason="text: violence", evidence={"hits": [["violence", "kill you"]]}
+    )
+    page = client.get(reverse("crawler:review")).content.decode()
+    assert 'class="blurred"' in page
+    assert "kill you" in page
+    assert "&lt;b&gt;title" in page
+    client.post(reverse("crawler:decide", args=[stored.pk, "keep"]))
+    stored.refresh_from_db()
+    assert (stored.state, stored.number) == (State.ACCEPTED, 1)
+    client.post(reverse("crawler:decide", args=[stored.pk, "undo"]))
+    client.post(reverse("crawler:decide", args=[stored.pk, "drop"]), {"reason": "unsafe"})
+    stored.refresh_from_db()
+    assert stored.reason == "reviewed: unsafe"
+    late = client.post(reverse("crawler:decide", args=[stored.pk, "keep"]), follow=True).content.decode()
+    assert "not waiting for a decision" in late
+
+
+def test_a_borderline_pair_is_shown_side_by_side(client, engineer, stored):
+    other = Video.objects.create(platform="tiktok", platform_id="2", url="https://x", file=stored.file, state=State.ACCEPTED, number=1)
+    Check.objects.create(video=stored, name="duplicate", verdict="review", reason="duplicate?", evidence={"other": other.pk})
+    page = client.get(reverse("crawler:review")).content.decode()
+    assert page.count("<video") == 2
+    assert 'class="blurred"' not in page
+
+
+def test_one_person_looks_at_so_many_doubtful_clips_a_day(client, engineer, stored, monkeypatch):
+    monkeypatch.setattr(selectors, "REVIEWS_A_DAY", 0)
+    assert "wait for tomorrow" in client.get(reverse("crawler:review")).content.decode()
+
+
+# --- clips ------------------------------------------------------------------------------------------------------
+
+
+def body(response) -> bytes:
+    return b"".join(response.streaming_content) if response.streaming else response.content
+
+
+def test_a_clip_comes_whole_or_in_part(client, engineer, stored):
+    url, data = selectors.clip_url(stored, user=engineer), stored.path.read_bytes()
+    whole = client.get(url)
+    assert (whole.status_code, body(whole)) == (200, data)
+    assert whole["Content-Type"] == "video/mp4"
+    assert whole["X-Content-Type-Options"] == "nosniff"
+    for wanted, part, extent in (
+        ("bytes=0-99", data[:100], "0-99"),
+        ("bytes=100-", data[100:], f"100-{len(data) - 1}"),
+        ("bytes=-50", data[-50:], f"{len(data) - 50}-{len(data) - 1}"),
+    ):
+        response = client.get(url, headers={"Range": wanted})
+        assert (response.status_code, body(response)) == (206, part)
+        assert response["Content-Range"] == f"bytes {extent}/{len(data)}"
+    refused = client.get(url, headers={"Range": f"bytes={len(data)}-"})
+    assert (refused.status_code, refused["Content-Range"]) == (416, f"bytes */{len(data)}")
+
+
+def test_a_clip_is_for_the_person_it_was_signed_for_and_only_for_a_while(client, engineer, stored):
+    url = selectors.clip_url(stored, user=engineer)
+    assert client.get(selectors.clip_url(stored, user=engineer, ttl_s=-1)).status_code == 404
+    assert client.get(url[:-2] + "xx").status_code == 404
+    assert client.get(reverse("crawler:clip", args=["nonsense"])).status_code == 404
+    client.force_login(UserFactory(username="mallory", role="data_engineer"))
+    assert client.get(url).status_code == 404
+    client.logout()
+    assert client.get(url).status_code == 302
+
+
+def test_nginx_is_told_which_file_to_send(client, engineer, stored, settings):
+    settings.MEDIA_ACCEL_LOCATION = "/protected/"
+    response = client.get(selectors.clip_url(stored, user=engineer))
+    assert response["X-Accel-Redirect"] == "/protected/ab/abc.mp4"
+    assert body(response) == b""
+
+
+def test_the_funnel_over_http(client, engineer, stored):
+    answer = client.get("/api/v1/collection/funnel").json()
+    assert answer["platforms"]["tiktok"]["review"] == 1
+    client.force_login(UserFactory(username="alice", role="annotator"))
+    assert client.get("/api/v1/collection/funnel").status_code == 403
+
+
+# --- commands ---------------------------------------------------------------------------------------------------
+
+
+def test_takedown_by_any_of_its_names(stored, media_root):
+    Video.objects.filter(pk=stored.pk).update(state=State.ACCEPTED, number=7)
+    out = StringIO()
+    call_command("takedown", "00000007.mp4", "--reason", "asked", stdout=out)
+    assert "tiktok/1" in out.getvalue()
+    call_command("takedown", "tiktok/1", "--reason", "asked again", stdout=out)
+    with pytest.raises(CommandError, match="no video is called"):
+        call_command("takedown", "12345", "--reason", "x")
+
+
+def test_crawl_prints_json_and_fails_when_nothing_was_found(monkeypatch):
+    from crawler import services
+
+    monkeypatch.setattr(services, "stage_crawl", lambda *args, **kwargs: {"found": 2, "accepted": 2})
+    out = StringIO()
+    call_command("crawl", "one", "--json", stdout=out)
+    assert json.loads(out.getvalue()) == {"found": 2, "accepted": 2}
+    monkeypatch.setattr(services, "stage_crawl", lambda *args, **kwargs: {"found": 0})
+    with pytest.raises(CommandError, match="found nothing"):
+        call_command("crawl", "one", stdout=StringIO())
+    with pytest.raises(CommandError, match="valid"):
+        call_command("crawl", "not a slug", stdout=StringIO())
+
+
+def test_clean_says_when_nothing_waits():
+    out = StringIO()
+    call_command("clean", stdout=out)
+    assert "nothing waits" in out.getvalue()
+
+
+def test_due_stages_are_started_and_past_ones_closed(monkeypatch):
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    started = []
+    monkeypatch.setattr(tasks.crawl_stage, "delay", started.append)
+    now = timezone.now()
+    due = Stage.objects.create(name="due", starts_at=now - timedelta(hours=1))
+    Stage.objects.create(name="later", starts_at=now + timedelta(hours=1))
+    Stage.objects.create(name="by-hand")
+    past = Stage.objects.create(name="past", starts_at=now - timedelta(days=2), ends_at=now - timedelta(days=1))
+    tasks.crawl_due_stages()
+    past.refresh_from_db()
+    assert started == [due.pk]
+    assert past.state == Stage.State.DONE
