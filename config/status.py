@@ -1,6 +1,7 @@
 """How the site is doing: what waits, what is stuck, what failed, how much room is left. For the status page and the monitoring."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Min
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -111,20 +113,21 @@ def _stuck(now: datetime) -> dict[str, int]:
     }
 
 
-def _alarms(found: Status) -> Any:
+def _alarms(found: Status) -> Iterator[str]:
     if None in found.queues.values():
-        yield "The broker does not answer: tasks wait until it is back."
+        yield _("The broker does not answer: tasks wait until it is back.")
     if found.beat_at is None or found.now - found.beat_at > BEAT_SILENT_AFTER:
-        yield "Beat has sent nothing for five minutes: start it, or nothing periodic happens."
+        yield _("Beat has sent nothing for five minutes: start it, or nothing periodic happens.")
     for name, number in found.stuck.items():
         if number:
-            yield f"{number} {name} show no life and were not taken back: is a worker running?"
+            yield _("%(number)s %(name)s show no life and were not taken back: is a worker running?") % {"number": number, "name": name}
     if found.disk_free < LEAST_FREE_SHARE * found.disk_total:
-        yield f"Only {found.disk_free // 2**30} GiB of {found.disk_total // 2**30} GiB are free."
+        sizes = {"free": found.disk_free // 2**30, "total": found.disk_total // 2**30}
+        yield _("Only %(free)s GiB of %(total)s GiB are free.") % sizes
     if found.backup is None or found.now - found.backup.created_at > BACKUP_AFTER:
-        yield "There is no backup of the last two days: manage.py backup FILE."
+        yield _("There is no backup of the last two days: manage.py backup FILE.")
     elif not Path(found.backup.path).exists():
-        yield f"The last backup is no longer at {found.backup.path}."
+        yield _("The last backup is no longer at %(path)s.") % {"path": found.backup.path}
 
 
 # --- the broker -------------------------------------------------------------------------------------------------

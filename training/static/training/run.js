@@ -20,10 +20,10 @@ export function chartOf(curves, metric) {
 }
 
 function draw({ curves }) {
-  for (const figure of box.querySelectorAll("[data-metric]")) {
-    const data = chartOf(curves, figure.dataset.metric);
-    figure.hidden = !data.x.length;
-    if (!data.x.length) continue;
+  const charts = [...box.querySelectorAll("[data-metric]")].map((figure) => [figure, chartOf(curves, figure.dataset.metric)]);
+  // All are shown or hidden first: a chart measures its place when it is drawn.
+  for (const [figure, data] of charts) figure.hidden = !data.x.length;
+  for (const [figure, data] of charts.filter(([, data]) => data.x.length)) {
     const open = figure.querySelector("details")?.open;
     lineChart(figure, data);
     if (open) figure.querySelector("details").open = true;
