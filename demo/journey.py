@@ -41,6 +41,7 @@ VARIANTS = ("all", "balanced", "test")
 CROSS_CHECKS = ("sA", "sB")
 SEND_EVERY_S = 15
 MOST_SWAPS = 3
+TERMS = 12  # per platform and stage: what the replica's boards name
 Feelings = dict[tuple[str, str], str]  # (platform, id of the post) → what it was made to feel like
 
 
@@ -91,7 +92,7 @@ def collect(report: Report, *, seed: int) -> None:
 
     for name in STAGES:
         with report.stage(f"crawl {name}") as row:
-            stage = services.stage_create(name=name, seed=seed)
+            stage = services.stage_create(name=name, seed=seed, terms_per_platform=TERMS)
             if stage.state != CrawlStage.State.DONE:
                 crawl(stage.pk)
             videos = Video.objects.filter(stage=stage)
