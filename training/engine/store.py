@@ -22,7 +22,7 @@ from training.engine import audio, clips
 from training.engine.recipes import Recipe
 from training.engine.releases import Sample
 
-QUALITY = 92
+QUALITY = 88  # on real clips: at most 2.6 of 255 from the source, and under 6 MB for 25 s
 
 
 @dataclass(frozen=True)
@@ -122,5 +122,5 @@ class SourceClip:
 
 def to_jpeg(frame: NDArray[np.uint8]) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(frame).save(out, "JPEG", quality=QUALITY, subsampling="4:4:4")
+    Image.fromarray(frame).save(out, "JPEG", quality=QUALITY, subsampling="4:2:0", optimize=True)
     return out.getvalue()

@@ -167,12 +167,14 @@ class WindowAttention(nn.Module):
     def forward(self, x_BGNC: Tensor, index_NN: Tensor, mask_GNN: Tensor | None) -> Tensor:
         B, G, N, C = x_BGNC.shape
         h, d = self.heads, C // self.heads
-        # Windows stand beside the heads, so that one bias serves every clip of the batch without a copy.
-        q, k, v = self.qkv(x_BGNC).view(B, G, N, 3, h, d).permute(3, 0, 1, 4, 2, 5).reshape(3, B, G * h, N, d)
-        bias_hNN = self.relative_position_bias_table[index_NN.flatten()].view(N, N, h).permute(2, 0, 1)
-        bias_GhNN = bias_hNN.expand(G, h, N, N) if mask_GNN is None else bias_hNN + mask_GNN[:, None]
-        x = functional.scaled_dot_product_attention(q, k, v, bias_GhNN.reshape(1, G * h, N, N).to(q.dtype))
-        return self.proj(x.view(B, G, h, N, d).transpose(2, 3).reshape(B, G, N, C))
+        q, k, v = self.qkv(x_BGNC).view(B, G, N, 3, h, d).permute(3, 0, 1, 4, 2, 5).reshape(3, B * G, h, N, d)
+        bias = self.relative_position_bias_table[index_NN.flatten()].view(1, N, N, h).permute(0, 3, 1, 2)
+        if mask_GNN is not None:
+            # Windows move beside the heads, so that one bias with its masks serves every clip of the batch without a copy.
+            q, k, v = (x.reshape(B, G * h, N, d) for x in (q, k, v))
+            bias = (bias + mask_GNN[:, None]).reshape(1, G * h, N, N)
+        x = functional.scaled_dot_product_attention(q, k, v, bias.to(q.dtype))
+        return self.proj(x.reshape(B, G, h, N, d).transpose(2, 3).reshape(B, G, N, C))
 
 
 class Mlp(nn.Module):
