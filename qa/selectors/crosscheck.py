@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +107,13 @@ def rounds_of(stage: str) -> Q:
 
 
 def open_turns(stage: str) -> QuerySet[Assignment]:
-    return Assignment.objects.filter(rounds_of(stage), state__in=LIVE)
+    """Turns of the stage that somebody at work still has to do; those of a paused person hold nobody up."""
+    return Assignment.objects.filter(rounds_of(stage), state__in=LIVE, person__paused_reason="")
+
+
+def reviewers(groups: Iterable[Any]) -> QuerySet[Person]:
+    """Members of these groups who label cross-checks: no leaders, nobody paused or gone."""
+    return Person.objects.filter(group__in=groups, role=Person.Role.ANNOTATOR, paused_reason="", user__is_active=True)
 
 
 def stage_reviews(stage: str) -> list[Reviewed]:
@@ -119,7 +125,7 @@ def stage_reviews(stage: str) -> list[Reviewed]:
     ):
         items[set_id].append((sample_id, CODES[emotion]))
     people: dict[int, list[Person]] = {row.reviewer_id: [] for row in sets}
-    for person in Person.objects.filter(group__in=people, role=Person.Role.ANNOTATOR).select_related("user").order_by("pk"):
+    for person in reviewers(people).select_related("user").order_by("pk"):
         people[person.group_id or 0].append(person)
     said = _latest_votes(stage)
     own = _label_votes_of([sample for rows in items.values() for sample, _ in rows])

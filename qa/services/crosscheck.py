@@ -170,7 +170,7 @@ def _parts(samples: Sequence[int], num_sets: int, is_first: bool, rng: np.random
 
 
 def _open_round(stage: str, group: Group, seed: int) -> int:
-    members = list(Person.objects.filter(group=group, role=Person.Role.ANNOTATOR))
+    members = list(selectors.reviewers([group]))
     if selectors.adjustment_log(stage).filter(state=AdjustmentStep.State.APPLIED).exists():
         return 0  # members have moved since: their turns are in the rounds of the swaps
     samples = CrossCheckItem.objects.filter(set__stage=stage, set__reviewer=group).values_list("sample_id", flat=True)

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import threading
 
 import numpy as np
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from annotation.models import Assignment, Person
 from annotation.rules.taxonomy import EMOTIONS
@@ -14,7 +16,7 @@ from annotation.services import BadLines
 from qa import selectors, services
 from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckItem, CrossCheckSet
 from qa.rules.consistency import STAGE_SETS
-from tests.qa.conftest import answer_turns, cast, labelled_samples
+from tests.qa.conftest import answer_turns, cast, labelled_samples, make_groups
 
 
 @pytest.fixture
@@ -360,3 +362,54 @@ def test_when_the_loop_ends_unsettled_the_best_groups_are_named(proposed):
     assert {str(proposed.high), str(proposed.low)} <= {
         words.strip().split(" in ")[0] for words in found.text.split("those with ")[1].split(",")
     }
+
+
+def test_a_member_who_is_paused_holds_nobody_up(drawn, groups):
+    Person.objects.filter(pk=groups["A"][0].pk).update(paused_reason="resigned")
+    answer("sA")
+    Assignment.objects.filter(person=groups["A"][0], round="sA").update(state="open")
+    scores = selectors.stage_scores("sA")
+    assert scores.open_turns == 0
+    assert len(scores.groups[0].members) == 2
+    assert scores.groups[0].inter_group == pytest.approx(70)
+
+
+# --- at the same time --------------------------------------------------------------------------------------------
+
+
+def at_once(function, count=4):
+    """The function in that many threads, released together; what each returned or raised."""
+    barrier, outcomes = threading.Barrier(count), []
+
+    def run():
+        barrier.wait()
+        try:
+            outcomes.append(function())
+        except Exception as error:  # the test looks at what was raised
+            outcomes.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_stage_drawn_by_four_at_once_is_drawn_once(media_root):
+    rows = [(100 * i + j + 1, EMOTIONS[j % 6], people) for i, people in enumerate(make_groups().values()) for j in range(24)]
+    labelled_samples(rows, media_root)
+    outcomes = at_once(lambda: services.cross_check_draw("sA", seed=7))
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
+    assert CrossCheckSet.objects.count() == 27
+    assert sum(outcome.turns for outcome in outcomes) == 108 == Assignment.objects.filter(round="sA").count()
+    answer("sA", wrong={"a0", "a1"})
+    proposals = at_once(lambda: services.swap_propose("sA").step.pk)
+    assert len(set(proposals)) == 1
+    confirmed = at_once(lambda: services.swap_apply(proposals[0], user=None))
+    assert sum(isinstance(outcome, AdjustmentStep) for outcome in confirmed) == 1
+    assert all("already applied" in str(outcome) for outcome in confirmed if not isinstance(outcome, AdjustmentStep))
