@@ -1,7 +1,7 @@
 """AV-CANet (Sec. IV): two branches, the Local-Global Fusion module, a fusion strategy, and an opinion of each branch.
 
 Shapes: B clips, S snippets, T frames, C channels, K classes. video (B, S, 3, T, H, W), audio (B, S, 1, chunk, coefficients).
-With the defaults and K = 6: 69,237,568 parameters, row by row as in docs/architecture.md#av-canet.
+With the defaults and K = 6: 69,237,568 parameters, row by row as in docs/av-canet.md.
 """
 
 from __future__ import annotations

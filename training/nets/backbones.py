@@ -22,7 +22,7 @@ class VideoSwinT(nn.Module):
 
     legacy_rpb_slice: take the relative-position bias of a clipped window as the official code does, from the first N x N
     corner of the full window's index, which is right only while height and width are not clipped. The default looks the
-    bias up by 3-D coordinates (docs/decisions.md).
+    bias up by 3-D coordinates (docs/av-canet.md).
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The Local-Global Fusion module of Sec. IV-B, in the order of Eq. 4 to 13.
 
 Shapes: B clips, S snippets, C channels, L pyramid levels, h heads. video_BSC and audio_BSC are the two modalities.
-Each choice the paper leaves open is a field of LGFOptions, by its number in docs/decisions.md (A8 ... A14).
+Each choice the paper leaves open is a field of LGFOptions, by its number in docs/av-canet.md (A8 ... A14).
 """
 
 from __future__ import annotations
