@@ -95,8 +95,8 @@ def frames(clip: Path) -> list[np.ndarray]:
         stream = container.streams.video[0]
         stream.codec_context.skip_frame = "NONKEY"
         keys = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-    places = np.unique(np.linspace(0, len(keys) - 1, min(FRAMES_LOOKED_AT, len(keys))).round().astype(int)) if keys else []
-    return [keys[place] for place in places]
+    places = np.linspace(0, len(keys) - 1, min(FRAMES_LOOKED_AT, len(keys))).round().astype(int) if keys else np.zeros(0, int)
+    return [keys[place] for place in np.unique(places)]
 
 
 @cache

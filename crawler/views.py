@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -162,7 +163,7 @@ def decide(request: HttpRequest, pk: int, action: str) -> HttpResponse:
 
 @login_required
 @require_safe
-def clip(request: HttpRequest, token: str) -> HttpResponse:
+def clip(request: HttpRequest, token: str) -> HttpResponseBase:
     """The clip that the token stands for, whole or in part, to the person it was made for and nobody else."""
     video = selectors.clip_of(token, user=request.user)
     if video is None or not video.path.is_file():
@@ -183,7 +184,7 @@ def accelerated(video: Video) -> HttpResponse | None:
     return HttpResponse(headers={"X-Accel-Redirect": f"{settings.MEDIA_ACCEL_LOCATION.rstrip('/')}/{video.file}"})
 
 
-def ranged(request: HttpRequest, path: Path) -> HttpResponse | StreamingHttpResponse | FileResponse:
+def ranged(request: HttpRequest, path: Path) -> HttpResponseBase:
     """The whole file, one stretch of it (206), or 416 when the stretch lies outside. Several stretches at once are not served."""
     size = path.stat().st_size
     wanted = request.headers.get("Range", "")

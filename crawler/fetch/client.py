@@ -29,6 +29,7 @@ MAX_PAGE_BYTES = 12 * 2**20
 MAX_REDIRECTS = 6
 TIMEOUT_S = (10, 20)  # to connect, between two bytes
 ROBOTS_AGE = timedelta(hours=24)
+LONGEST_CRAWL_DELAY_S = 60.0
 NO_AI = ("noai", "noimageai")
 
 
@@ -64,6 +65,7 @@ class Client:
 
     def __init__(self, adapter: Adapter, manner: Manner, *, seed: str = "0") -> None:
         self.adapter, self.manner = adapter, manner
+        self.delays: dict[str, float] = {}  # what each host's robots.txt asks for
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy, .netrc or CA from the surroundings
         self.session.headers.clear()
@@ -163,13 +165,17 @@ class Client:
 
     def take_slot(self, host: str) -> None:
         manner = self.manner
-        politeness.slot(host, delay_s=manner.delay_s, requests_per_day=manner.requests_per_day, bytes_per_day=manner.bytes_per_day)
+        delay_s = max(manner.delay_s, self.delays.get(host, 0.0))
+        politeness.slot(host, delay_s=delay_s, requests_per_day=manner.requests_per_day, bytes_per_day=manner.bytes_per_day)
 
     def permit(self, url: str) -> str:
         """The host, if the guard and robots.txt let us ask for this address. Raises Refused."""
         host = guard.check(url)
-        if not self.manner.robots_exception and not self._robots(host).allows(url):
-            raise Refused(f"robots.txt of {host} disallows {urlsplit(url).path}", cause="robots")
+        if not self.manner.robots_exception:
+            told = self._robots(host)
+            if not told.allows(url):
+                raise Refused(f"robots.txt of {host} disallows {urlsplit(url).path}", cause="robots")
+            self.delays[host] = min(told.crawl_delay_s or 0.0, LONGEST_CRAWL_DELAY_S)
         return host
 
     def _robots(self, host: str) -> robots.Robots:

@@ -103,7 +103,8 @@ class Eye:
     """Takes every picture, keeps a few: counts, times, small grey pictures for hashes, larger ones for features."""
 
     def __init__(self) -> None:
-        self.count, self.last_s, self.first_s = 0, 0.0, None
+        self.count, self.last_s = 0, 0.0
+        self.first_s: float | None = None
         self.digest = hashlib.sha256()
         self.grey: list[Any] = []
         self.times: list[float] = []
@@ -121,7 +122,7 @@ class Eye:
         if self.count > MAX_FRAMES:
             raise ValueError("more pictures than any clip of ours has")
         self.last_s = max(self.last_s, time_s)
-        place_s = time_s - self.first_s
+        place_s = time_s - (self.first_s or 0.0)
         if place_s + 1e-6 >= len(self.times) / HASH_FPS:
             self.keep(frame, place_s)
 
@@ -248,7 +249,7 @@ def store_features(pictures: Any, times: list[float], path: str) -> None:
     import numpy as np
 
     cv2.setNumThreads(1)
-    finder = cv2.SIFT_create(nfeatures=FEATURES_PER_FRAME)
+    finder = cv2.SIFT_create(nfeatures=FEATURES_PER_FRAME)  # type: ignore[attr-defined]  # missing in OpenCV's own stubs
     places = np.unique(np.linspace(0, len(pictures) - 1, FEATURE_FRAMES + 2).round().astype(int)[1:-1])
     scale = min(1.0, PICTURE_SIDE / max(pictures.shape[1:]))
     size = max(8, round(pictures.shape[2] * scale)), max(8, round(pictures.shape[1] * scale))

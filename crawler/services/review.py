@@ -101,8 +101,13 @@ def video_takedown(video_id: int, *, reason: str) -> Tombstone:
             prints.delete()
         video.checks.all().delete()
         _empty(video, reason)
-        transaction.on_commit(lambda: [path.unlink(missing_ok=True) for path in files])
+        transaction.on_commit(lambda: _remove(files))
     return stone
+
+
+def _remove(files: list[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
 
 
 def _files(video: Video) -> list[Path]:

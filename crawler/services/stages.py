@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +46,7 @@ def stage_create(*, name: str, platforms: Iterable[str] = (), seed: int = 0, vid
     unknown = sorted(set(platforms) - set(Platform.values))
     if unknown:
         raise ValidationError(f"unknown platform {', '.join(unknown)}; known are {', '.join(Platform.values)}")
-    dates = {key: settings.pop(key) for key in ("starts_at", "ends_at") if key in settings}
+    dates: dict[str, Any] = {key: settings.pop(key) for key in ("starts_at", "ends_at") if key in settings}
     stage = Stage(name=name, platforms=list(platforms), seed=seed, video_budget=video_budget, settings=settings_checked(settings), **dates)
     stage.clean_fields(exclude=["platforms", "settings"])
     found, _ = Stage.objects.get_or_create(
@@ -254,7 +255,7 @@ class _Round:
             if visit.kind == "trending":
                 terms.words_note(self.stage, visit.platform, tuple(seen.words.values()))
             for video_id in new:
-                transaction.on_commit(lambda video_id=video_id: self._start(video_id))
+                transaction.on_commit(partial(self._start, video_id))
 
     @staticmethod
     def _close(visit: Visit, state: str, outcome: str, detail: str) -> None:

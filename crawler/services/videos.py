@@ -7,7 +7,9 @@ loses at most the step it was in.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -96,15 +98,14 @@ def _store(video: Video, page: VideoPage) -> None:
 def page_of(video: Video) -> VideoPage | Failure:
     """The post as its page, or a fallback page, describes it; an empty or changed page is looked at more than once."""
     client, adapter = client_of(video.stage, video.platform), PLATFORMS[video.platform]
-    answer: VideoPage | Failure = Failure(Outcome.RULE_FAILED)
+    answer = Failure(Outcome.RULE_FAILED)
     for look in range(1, LOOKS + 1):
         for address in [video.url, *adapter.other_addresses(video.platform_id)]:
             try:
                 reply = client.get(address)
-            except (Gone, Refused) as error:
+            except (Gone, Refused):
                 if address == video.url:
                     raise
-                answer = answer if isinstance(answer, Failure) else Failure(Outcome.BLOCKED, str(error))
                 continue
             found = _read(reply, video)
             if isinstance(found, VideoPage):
@@ -208,12 +209,12 @@ def resume_stale(*, limit: int = 200) -> list[int]:
     from crawler.services.claims import is_alive
 
     rows = Video.objects.filter(state__in=list(STEPS)).order_by("touched_at").values_list("pk", "claimed_by", "touched_at")
-    due = timezone.now() - timezone.timedelta(minutes=2)
+    due = timezone.now() - timedelta(minutes=2)
     return [pk for pk, claim, touched in rows[: limit * 4] if (not is_alive(claim) if claim else touched < due)][:limit]
 
 
 @transaction.atomic
-def posts_insert(posts: list[dict[str, object]]) -> list[int]:
+def posts_insert(posts: list[dict[str, Any]]) -> list[int]:
     """Ids of the posts that were new; a post that is there already stays as it is (unique: platform and its id)."""
     pairs = {(post["platform"], post["platform_id"]) for post in posts}
     names = [platform_id for _, platform_id in pairs]
