@@ -59,6 +59,7 @@ def workbench_context(request: HttpRequest, person: Person) -> dict[str, Any]:
             "taxonomy": taxonomy_shown(),
             "blind": settings.BLIND_EMOTION,
             "undo_s": settings.UNDO_S,
+            "progress": selectors.progress(person, now=timezone.now()),
             "urls": {"sign_in": reverse("login")},
             "words": workbench_words(),
         },

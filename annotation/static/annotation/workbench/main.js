@@ -33,7 +33,7 @@ const clock = new Clock({ breakMinutes: page.preferences.break_minutes ?? page.b
 let current = null; // {assignment, sample?, media_url, content_warning, …}
 let upcoming = [];
 let last = null; // the vote just submitted: {clientId, item, adjective, confidence, vote?}
-let progress = { done_today: 0, waiting: 0 };
+let { progress } = page;
 let signingIn = null;
 let asking = 0; // counts the questions to the server; only the latest answer counts
 
