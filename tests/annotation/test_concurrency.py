@@ -17,7 +17,7 @@ from django.utils import timezone
 from annotation import services
 from annotation.models import Assignment, Person, Sample, TimelineEvent, Vote
 from annotation.rules.taxonomy import EMOTIONS
-from annotation.rules.voting import Decided, decide
+from annotation.rules.voting import LADDER, Decided, decide
 from annotation.services import Conflict
 from tests.annotation.conftest import FIRST, hire, say
 from tests.factories import VideoFactory
@@ -71,7 +71,9 @@ def check_labels() -> None:
     for sample in Sample.objects.prefetch_related("votes"):
         votes = sorted(sample.votes.all(), key=lambda vote: vote.pk)
         members = [vote.emotion for vote in votes if vote.rung == "member"]
-        above = [vote.emotion for rung in ("leader", "exchange", "expert") for vote in votes if vote.rung == rung]
+        said = {vote.rung: vote.emotion for vote in votes if vote.rung != "member"}
+        reached = max((LADDER.index(rung) for rung in said), default=0)
+        above = [said.get(rung) for rung in LADDER[1 : reached + 1]]  # a single group has no leader to exchange with: None
         assert len(members) == 3
         assert decide([*members, *above]) == Decided(sample.label, sample.decided_rung)
         assert len({vote.person_id for vote in votes}) == len(votes)
