@@ -88,12 +88,13 @@ def markdown(block: Block) -> str:
 
 
 def _legend(block: Block) -> str:
-    base = next((line.name for line in block.lines if line.recipe == block.baseline), block.baseline)
     seeds = max((len(c.scores) for line in block.lines for c in line.cells.values()), default=0)
     said = [
-        f"Percent, mean ± standard deviation over {seeds} seed{'s' if seeds != 1 else ''}. Bold: best, underlined: second. Grey: as the paper prints it.",
-        f"\\*: differs from {base} by the paired bootstrap over the test clips, p < {ALPHA} after Holm's correction.",
+        f"Percent, mean ± standard deviation over {seeds} seed{'s' if seeds != 1 else ''}. Bold: best, underlined: second. Grey: as the paper prints it."
     ]
+    base = next((line.name for line in block.lines if line.recipe == block.baseline), None)
+    if base:
+        said.append(f"\\*: differs from {base} by the paired bootstrap over the test clips, p < {ALPHA} after Holm's correction.")
     said += [f"{line.name}: {line.note}." for line in block.lines if line.note]
     return "  \n".join([*said, *([block.remark] if block.remark else [])])
 

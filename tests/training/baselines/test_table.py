@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -256,6 +257,11 @@ def test_markdown_marks_the_best_the_second_and_the_papers_number():
     assert "| Two & co | **61.00 ± 1.41** $\\color{gray}{60.00}$ | **40.00 ± 0.00** |" in text  # a tie: both are best
     assert "| Three | – $\\color{gray}{59.00}$ | – |" in text
     assert "Three: failed: out of memory." in text
+
+
+def test_a_table_without_its_baseline_speaks_of_none():
+    assert "differs from One [1]" in markdown(small_block())
+    assert "differs" not in markdown(replace(small_block(), baseline="vaanet"))
 
 
 def test_latex_is_escaped_and_balanced():
