@@ -9,6 +9,7 @@ from annotation.models import Assignment, Batch, Person, Sample, Vote
 from tests.browser.driving import PASSWORD, Page
 from tests.factories import VoteFactory
 
+STAFF_PAGES = ["/", "/collect/", "/review/", "/people/", "/quality/", "/dataset/", "/train/", "/status/"]
 PHONE, DESKTOP = (360, 740), (1280, 800)
 
 
@@ -87,12 +88,15 @@ def test_own_keys_and_wellbeing_are_saved(page: Page, labelling) -> None:
 
 @pytest.mark.parametrize(("theme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
 def test_every_page_fits_and_axe_finds_nothing(page: Page, led, axe: str, theme: str, size: tuple[int, int]) -> None:
+    led.person("ada", role="admin", group=None)
     page.theme(theme)
     page.size(*size, mobile=size == PHONE)
     look(page.open("/sign-in/"), axe, theme)
     for name, paths in {"lea": ["/leader/"], "alice": ["/me/", "/nowhere/", "/leader/"]}.items():
         for path in paths:
             look(page.sign_in(name, then=path), axe, theme)
+    for path in STAFF_PAGES:
+        look(page.sign_in("ada", then=path), axe, theme)
 
 
 def look(page: Page, axe: str, theme: str) -> None:
