@@ -23,7 +23,8 @@ def to_label_studio(rows: Iterable[Mapping[str, str]]) -> str:
     tasks = []
     for video, votes in _by_video(rows).items():
         known = {key: votes[0][key] for key in EXTRA if votes[0].get(key)}
-        tasks.append({"data": {"video": video, **known}, "annotations": [_annotation(vote) for vote in votes]})
+        data: dict[str, str] = {"video": video, **known}
+        tasks.append({"data": data, "annotations": [_annotation(vote) for vote in votes]})
     return json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"
 
 
