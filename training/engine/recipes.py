@@ -1,7 +1,7 @@
 """Recipes: every number of a training run in one frozen, printable dataclass. Importing this loads no torch.
 
 RECIPES[name]() gives one; overridden(recipe, {"epochs": "3"}) changes fields by name, as `--set epochs=3` does.
-Where the paper is silent the default is the recommended reading and the other readings are presets (docs/decisions.md).
+Where the paper is silent the default is the recommended reading and the other readings are presets (docs/av-canet.md).
 """
 
 from __future__ import annotations
