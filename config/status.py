@@ -88,7 +88,7 @@ def _failures() -> list[dict[str, Any]]:
     for platform, reason, number in Video.objects.filter(state="failed").values_list("platform", "reason").annotate(Count("pk")):
         key = (platform, reason.partition(":")[0].strip() or "unknown")
         counts[key] = counts.get(key, 0) + number
-    rows = [{"platform": platform, "cause": cause, "count": number} for (platform, cause), number in counts.items()]
+    rows: list[dict[str, Any]] = [{"platform": platform, "cause": cause, "count": number} for (platform, cause), number in counts.items()]
     return sorted(rows, key=lambda row: -row["count"])[:20]
 
 

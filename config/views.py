@@ -1,6 +1,6 @@
 """The status page for managers, and the same figures for a monitoring."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required, permission_required
@@ -62,7 +62,7 @@ def _lines(now: Status) -> Iterator[str]:
             yield from _one(name, "Seconds since the last one", round((now.now - at).total_seconds()))
 
 
-def _family(name: str, about: str, label: str, values: dict[str, float]) -> Iterator[str]:
+def _family(name: str, about: str, label: str, values: Mapping[str, float]) -> Iterator[str]:
     yield f"# HELP emotions_{name} {about}\n# TYPE emotions_{name} gauge\n"
     for key, value in values.items():
         yield f'emotions_{name}{{{label}="{_label(key)}"}} {value}\n'

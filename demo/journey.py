@@ -21,7 +21,7 @@ import numpy as np
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.db.models import QuerySet
+from django.db.models import Avg, QuerySet
 from django.utils import timezone
 from rich.table import Table
 
@@ -271,9 +271,9 @@ def label(report: Report, annotators: list[SimulatedAnnotator]) -> None:
         votes = label_until(annotators, done) if not done() else 0
         row.came_in, row.went_out = total, progress.done
         rungs = Counter(Sample.objects.filter(state=Sample.State.DECIDED).values_list("decided_rung", flat=True))
-        confidence = Vote.objects.filter(undone_at=None, round="label").values_list("confidence", flat=True)
+        confidence = Vote.objects.filter(undone_at=None, round="label").aggregate(mean=Avg("confidence"))["mean"]
         row.notes.append(f"{votes} votes; decided by " + ", ".join(f"{rung} {count}" for rung, count in rungs.most_common()))
-        row.notes.append(f"mean confidence {sum(confidence) / max(len(confidence), 1):.2f}")
+        row.notes.append(f"mean confidence {told(confidence)}")
 
 
 # --- 6: cross-check ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def write_private(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def as_arguments(person: SamplePerson) -> dict[str, object]:
+def as_arguments(person: SamplePerson) -> dict[str, Any]:
     """What annotation.services.person_create takes."""
     fields = asdict(person)
     return {**{key: value for key, value in fields.items() if key not in {"factors", "care"}}, **person.factors}

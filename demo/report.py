@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 console = Console()
@@ -47,8 +47,8 @@ class Report:
 
     def table(self) -> Table:
         table = Table(title="The journey", title_justify="left")
-        for name, side in [("stage", "left"), ("in", "right"), ("out", "right"), ("dropped, and why", "left"), ("seconds", "right")]:
-            table.add_column(name, justify=side)
+        for name in ("stage", "in", "out", "dropped, and why", "seconds"):
+            table.add_column(name, justify="right" if name in {"in", "out", "seconds"} else "left")
         for row in self.stages:
             why = ", ".join(f"{count} {reason}" for reason, count in sorted(row.dropped.items(), key=lambda item: -item[1]))
             table.add_row(row.name, str(row.came_in), str(row.went_out), why, f"{row.seconds:.1f}")
@@ -70,7 +70,7 @@ def bar(text: str, total: int | None = None) -> Iterator[Bar]:
 @dataclass
 class Bar:
     progress: Progress
-    task: int
+    task: TaskID
     done: int = 0
 
     def set(self, done: int, total: int | None = None) -> None:

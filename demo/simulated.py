@@ -8,9 +8,10 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import requests
@@ -58,8 +59,8 @@ class SimulatedAnnotator:
         if answer.status_code != 302:
             raise RuntimeError(f"{self.username} could not sign in: {answer.status_code}")
 
-    def post(self, route: str, body: Mapping[str, object]) -> requests.Response:
-        headers = {"X-CSRFToken": self.session.cookies["csrftoken"], "Referer": f"{self.site}/annotate/"}
+    def post(self, route: str, body: dict[str, Any]) -> requests.Response:
+        headers = {"X-CSRFToken": self.session.cookies["csrftoken"] or "", "Referer": f"{self.site}/annotate/"}
         return self.session.post(f"{self.site}/api/v1/{route}", json=body, headers=headers, timeout=TIMEOUT_S)
 
     def label_next(self) -> bool:
@@ -75,7 +76,7 @@ class SimulatedAnnotator:
         self.votes += 1
         return True
 
-    def say(self, emotion: str) -> dict[str, object]:
+    def say(self, emotion: str) -> dict[str, Any]:
         """An adjective and a confidence: surer when right, as people are (the paper's mean is 0.7)."""
         row = self.matrix[EMOTIONS.index(emotion)]
         chosen = EMOTIONS[int(self.rng.choice(len(EMOTIONS), p=row))]

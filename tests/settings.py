@@ -7,8 +7,8 @@ os.environ["EMOTIONS_VAR"] = os.environ.get("EMOTIONS_TEST_VAR") or tempfile.mkd
 os.environ.setdefault("THROTTLE_USER", "1000000/min")
 os.environ.setdefault("THROTTLE_ANON", "1000000/min")
 
-from config.settings import *  # noqa: E402, F403
-from config.settings import DATABASES, VAR_DIR  # noqa: E402
+from config.settings import *  # noqa: F403
+from config.settings import DATABASES, VAR_DIR
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, as in use: threads that race for a row see real locks.

@@ -16,7 +16,7 @@ from config.env import Environment
     ],
 )
 def test_nonsense_is_refused_by_name(reader, value):
-    with pytest.raises(ImproperlyConfigured, match="^X="):
+    with pytest.raises(ImproperlyConfigured, match=r"^X="):
         reader(Environment({"X": value}))
 
 
