@@ -141,22 +141,24 @@ def ten_million() -> None:
     from qa import selectors
     from qa.rules import agreement, consistency
 
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     table = selectors.vote_table(selectors.member_votes())
-    reading = (time.perf_counter() - start) / len(table) * 1e7
+    scale = 1e7 / len(table)
+    reading, reading_cpu = (time.perf_counter() - start) * scale, (time.process_time() - cpu) * scale
     rng = np.random.default_rng(0)
     previous = rng.integers(6, size=(9, 370_371)).astype(np.int8)
     current = np.where(rng.random((*previous.shape, 3)) < 0.7, previous[:, :, None], rng.integers(6, size=(*previous.shape, 3))).astype(
         np.int8
     )
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     patterns = agreement.patterns(current.reshape(-1, 3), num_categories=6)
     agreement.estimate(agreement.fleiss_kappa, patterns, rng=rng)
     counts = consistency.set_counts(current, previous)
     consistency.intra_group(current, previous)
     consistency.inter_group(counts.consistent, counts.undecided, counts.sizes, np.ones(9))
-    rules = time.perf_counter() - start
-    print(f"ten_million_read_s={reading:.1f}\nten_million_rules_s={rules:.1f}\nten_million_votes_s={reading + rules:.1f}", flush=True)
+    rules, rules_cpu = time.perf_counter() - start, time.process_time() - cpu
+    print(f"ten_million_read_s={reading:.1f}\nten_million_rules_s={rules:.1f}\nten_million_votes_s={reading + rules:.1f}")
+    print(f"ten_million_votes_cpu_s={reading_cpu + rules_cpu:.1f}", flush=True)
 
 
 if __name__ == "__main__":
