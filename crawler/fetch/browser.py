@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import os
 import shutil
+import signal
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -73,6 +75,7 @@ LISTEN = """
   };
 })();
 """
+PROFILE = "emotions-chromium-"  # and the worker's process id
 REPEATS = 3  # replies in a row that bring nothing new: the list repeats itself for ever
 
 
@@ -148,9 +151,10 @@ class Browser:
 
     def start(self) -> WebDriver:
         if self.driver is None:
-            self.profile = Path(tempfile.mkdtemp(prefix="emotions-chromium-"))
+            sweep_orphans(Path(tempfile.gettempdir()))
+            self.profile = Path(tempfile.mkdtemp(prefix=f"{PROFILE}{os.getpid()}-"))
             try:
-                self.driver = start_driver(options_for(self.client, self.profile))
+                self.driver = start_driver(options_for(self.client, self.profile), self.profile)
             except (WebDriverException, OSError) as error:
                 self.quit()
                 raise Unreachable(f"Chromium does not start: {str(error)[:300]}", cause="browser") from error
@@ -215,7 +219,10 @@ class Browser:
 
     def _wait_for_first(self, driver: WebDriver, url: str, kind: str, seen: Seen, deadline: float) -> bool:
         """Whether the list shows anything before the deadline; stops early at a wall."""
+        cards = self.adapter.clickable(kind)
         while not self._look(driver, url, kind, seen):
+            if cards and not seen.stopped and driver.find_elements(By.XPATH, cards["card"]):
+                return True  # cards without addresses: they have to be opened
             if seen.ended or seen.stopped:
                 return False
             if time.monotonic() > deadline:
@@ -304,6 +311,20 @@ def options_for(client: Client, profile: Path) -> webdriver.ChromeOptions:
     return options
 
 
+def sweep_orphans(folder: Path) -> int:
+    """Ends browsers whose worker was killed before it could quit them, and removes their profiles; returns how many."""
+    orphans = [path for path in folder.glob(f"{PROFILE}*") if not Path("/proc", path.name.removeprefix(PROFILE).split("-")[0]).exists()]
+    for profile in orphans:
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"={profile}".encode() in (process / "cmdline").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
+            except OSError:  # ended meanwhile, or not ours
+                continue
+        shutil.rmtree(profile, ignore_errors=True)
+    return len(orphans)
+
+
 def resolver_rules() -> str:
     """Chromium's twin of the guard: names of no platform, and bare addresses, resolve to nothing."""
     suffixes = sorted({suffix for name in ("douyin", "kuaishou", "tiktok") for suffix in platform_facts(name)["hosts"]})
@@ -321,7 +342,7 @@ def key_pins(ca: Path) -> list[str]:
     return [base64.b64encode(hashlib.sha256(key).digest()).decode() for key in keys]
 
 
-def start_driver(options: webdriver.ChromeOptions) -> WebDriver:
+def start_driver(options: webdriver.ChromeOptions, profile: Path) -> WebDriver:
     if settings.SELENIUM_GRID_URL:
         return webdriver.Remote(command_executor=settings.SELENIUM_GRID_URL, options=options)
     if not Path(settings.CHROMIUM_BINARY).exists() or not Path(settings.CHROMEDRIVER_BINARY).exists():
@@ -330,4 +351,6 @@ def start_driver(options: webdriver.ChromeOptions) -> WebDriver:
             "install chromium and chromium-driver, or set CHROMIUM_BINARY and CHROMEDRIVER_BINARY",
             cause="browser",
         )
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(settings.CHROMEDRIVER_BINARY))
+    # The driver's log lies in the profile, so that its command line says whose it is (sweep_orphans).
+    service = webdriver.ChromeService(settings.CHROMEDRIVER_BINARY, log_output=None, service_args=[f"--log-path={profile / 'driver.log'}"])
+    return webdriver.Chrome(options=options, service=service)

@@ -1,0 +1,65 @@
+"""The browser's house-keeping, and one drawn list of every platform through real Chromium."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from crawler.fetch import Browser, Budget, Manner, browser, client_for
+from crawler.fetch.browser import PROFILE, options_for, sweep_orphans
+from demo.clips import make_clips
+from demo.replica.server import ReplicaServer
+
+
+def test_browsers_of_killed_workers_are_swept_and_those_of_living_ones_left(tmp_path):
+    dead, alive = tmp_path / f"{PROFILE}999999999-a", tmp_path / f"{PROFILE}1-b"
+    dead.mkdir()
+    alive.mkdir()
+    orphan = subprocess.Popen(["sh", "-c", "sleep 60; exit 0", f"--user-data-dir={dead}"])
+    kept = subprocess.Popen(["sh", "-c", "sleep 60; exit 0", f"--user-data-dir={alive}"])
+    try:
+        assert sweep_orphans(tmp_path) == 1
+        assert orphan.wait(timeout=5) == -9
+        assert kept.poll() is None
+        assert not dead.exists()
+        assert alive.exists()
+    finally:
+        orphan.kill()
+        kept.kill()
+
+
+def test_chromium_resolves_nothing_but_the_platforms(db, settings, tmp_path):
+    settings.CRAWL_REPLICA = settings.CRAWL_REPLICA_CA = ""
+    rules = next(flag for flag in options_for(client_for("tiktok", Manner()), tmp_path).arguments if "resolver-rules" in flag)
+    assert "MAP * ~NOTFOUND" in rules
+    assert "EXCLUDE *.douyin.com" in rules
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.django_db
+def test_drawn_lists_are_read_to_their_end_and_no_browser_is_left(tmp_path, settings, monkeypatch):
+    make_clips(tmp_path / "clips", count=12, seed=3)
+    with ReplicaServer(tmp_path / "clips", tmp_path / "state", seed=3, faults="none", hurry_per_s=0, latency_s=0.02) as server:
+        settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = server.address, str(server.ca)
+        profiles = set()
+        for platform in ("tiktok", "kuaishou"):
+            client = client_for(platform, Manner(delay_s=0))
+            with Browser(client) as chromium:
+                board = chromium.collect(client.adapter.address("trending"), "trending", Budget(quiet_s=1))
+                assert board.words
+                word = next(iter(board.words))
+                kind = client.adapter.facts["hashtag_kind"]
+                listed = chromium.collect(client.adapter.address(kind, word), kind, Budget(quiet_s=1))
+                # The same list without the page's own calls: addresses drawn on it, or cards opened one by one.
+                monkeypatch.setattr(client.adapter, "lists_in", lambda url, kind: False)
+                drawn = chromium.collect(client.adapter.address(kind, word), kind, Budget(quiet_s=1))
+                monkeypatch.undo()
+                settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = server.address, str(server.ca)
+                profiles.add(chromium.profile)
+            assert listed.posts
+            assert set(listed.posts) == set(drawn.posts)
+        time.sleep(0.5)
+        assert not any(Path(profile).exists() for profile in profiles)
+    assert browser.PROFILE in str(profiles)
