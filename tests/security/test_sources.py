@@ -35,7 +35,14 @@ def parsed() -> list[tuple[str, ast.Module]]:
 
 
 def test_nothing_is_unpickled():
-    assert [name for name, tree in parsed() if names(tree) & FROM_DATA] == []
+    """The name of pickle's error may be known; nothing else of it."""
+    assert [name for name, tree in parsed() if names(tree) & FROM_DATA and not only_the_error(tree)] == []
+
+
+def only_the_error(tree: ast.AST) -> bool:
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    taken = {name for name in names(tree) if name.partition(".")[0] in FROM_DATA}
+    return not modules & FROM_DATA and taken == {"pickle", "pickle.UnpicklingError"}
 
 
 def test_weights_are_loaded_without_code():
