@@ -244,6 +244,7 @@ CRAWL_REPLICA_CA = env.text("CRAWL_REPLICA_CA", "")  # the replica's test CA, a 
 CRAWL_USER_AGENT = env.choice("CRAWL_USER_AGENT", "honest", {"honest", "pool"})  # pool: the paper's User-Agent spoofing, recorded per stage
 CRAWL_CONTACT = env.text("CRAWL_CONTACT", "")  # sent in the From header
 CRAWL_DELAY_S = env.number("CRAWL_DELAY_S", 2.0, maximum=3600)  # least time between two requests to one host
+NSFW_MODEL = env.text("NSFW_MODEL", "")  # an ONNX file that looks at pictures; without one the detector says that it cannot
 CRAWL_PROXY = env.text("CRAWL_PROXY", "")
 DURATION_MIN_S = env.number("DURATION_MIN_S", 2.46)  # Tab. II, shortest
 DURATION_MAX_S = env.number("DURATION_MAX_S", 163.77)  # Tab. II, longest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 
 from crawler.models import Check, Video
 from crawler.rules import lexicon
@@ -44,7 +44,7 @@ def text_lexicon(video: Video) -> Finding:
 
 def image_nsfw(video: Video) -> Finding:
     """Nudity by a network given by path (NSFW_MODEL, an ONNX file with one or two outputs per picture); unable without one."""
-    path = os.environ.get("NSFW_MODEL", "")
+    path = settings.NSFW_MODEL
     if not path:
         return Finding(Check.Verdict.UNABLE, "no weights: set NSFW_MODEL to an ONNX file")
     if not Path(path).is_file():

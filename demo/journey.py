@@ -42,6 +42,7 @@ CROSS_CHECKS = ("sA", "sB")
 SEND_EVERY_S = 15
 MOST_SWAPS = 3
 TERMS = 12  # per platform and stage: what the replica's boards name
+BRISK = {"quiet_s": 1, "backoff_s": 0.2}  # the replica is near, and used to being hurried
 Feelings = dict[tuple[str, str], str]  # (platform, id of the post) → what it was made to feel like
 
 
@@ -92,7 +93,7 @@ def collect(report: Report, *, seed: int) -> None:
 
     for name in STAGES:
         with report.stage(f"crawl {name}") as row:
-            stage = services.stage_create(name=name, seed=seed, terms_per_platform=TERMS)
+            stage = services.stage_create(name=name, seed=seed, terms_per_platform=TERMS, **BRISK)
             if stage.state != CrawlStage.State.DONE:
                 crawl(stage.pk)
             videos = Video.objects.filter(stage=stage)

@@ -2,7 +2,7 @@
 
 For each emotion the members with the highest and the lowest consistency ratio (CR) trade groups, same gender only, and label the
 sets of their new group; this repeats until the mean S_r has risen and its variance is small. The loop runs over weeks with people
-in it, so the rule answers one question at a time: given what is known now, which swap is due? (docs/decisions.md#adjustment)
+in it, so the rule answers one question at a time: given what is known now, which swap is due? (docs/decisions.md, Adjustment)
 """
 
 from __future__ import annotations

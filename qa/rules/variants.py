@@ -2,7 +2,7 @@
 
 Labels are given as an array of emotion names in the order of the videos' numbers; a choice is an array of positions in it.
 A variant draws its test part from the full dataset's test part, so no video is ever in the training part of one variant and in
-the test part of another of the same seed (docs/decisions.md#releases).
+the test part of another of the same seed (docs/decisions.md, Splits).
 """
 
 from __future__ import annotations
