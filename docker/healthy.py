@@ -2,17 +2,15 @@
 
 import os
 import sys
-import urllib.error
-import urllib.request
+
+import requests
 
 
 def answers(url: str) -> bool:
     host = os.environ["ALLOWED_HOSTS"].split(",")[0]
-    request = urllib.request.Request(url, headers={"Host": host, "X-Forwarded-Proto": "https"})
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:
-            return response.status == 200
-    except (urllib.error.URLError, OSError):
+        return requests.get(url, headers={"Host": host, "X-Forwarded-Proto": "https"}, timeout=5).status_code == requests.codes.ok
+    except requests.RequestException:
         return False
 
 
