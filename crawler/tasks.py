@@ -11,7 +11,7 @@ from crawler.fetch import Unreachable
 @shared_task(ignore_result=True)
 def crawl_stage(stage_id: int) -> None:
     try:
-        services.stage_crawl(stage_id, dispatch=advance_video.delay)
+        services.stage_crawl(stage_id, dispatch=advance_video.delay, unless_done=True)
     except services.StageBusy:
         return  # another worker is at it: that is what was asked for
 

@@ -73,18 +73,26 @@ def stages_due() -> list[int]:
 
 
 def stage_crawl(
-    stage_id: int, *, progress: Progress | None = None, dispatch: Callable[[int], Any] | None = None, workers: int = 0
+    stage_id: int,
+    *,
+    progress: Progress | None = None,
+    dispatch: Callable[[int], Any] | None = None,
+    workers: int = 0,
+    unless_done: bool = False,
 ) -> dict[str, int]:
     """Crawls the stage to its end, or to its stop; videos by what became of them, and lists under "list: …".
 
     dispatch: hands a video's id to a task queue as soon as it is found; what the queue leaves is done here in the end.
-    workers: threads that work on videos beside the browser; 0 does all in turn. Raises StageBusy when another worker is at it.
+    workers: threads that work on videos beside the browser; 0 does all in turn. unless_done: a finished stage is left as it is,
+    for a message that comes twice or late. Raises StageBusy when another worker is at it.
     """
     stage = Stage.objects.get(pk=stage_id)
     with claimed(stage) as mine:
         if not mine:
             raise StageBusy(f"stage {stage.name} is being crawled by another worker; stop it there or wait")
         stage.refresh_from_db()
+        if unless_done and stage.state == Stage.State.DONE:
+            return stage_counts(stage)
         stage.state, stage.started_at, stage.finished_at = Stage.State.RUNNING, stage.started_at or timezone.now(), None
         stage.save(update_fields=["state", "started_at", "finished_at"])
         _Round(stage, progress or _silent, dispatch, workers).run()
