@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
@@ -14,6 +15,7 @@ from annotation.models import (
     Assignment,
     Attendance,
     Batch,
+    GoldItem,
     Group,
     Person,
     QualificationAttempt,
@@ -23,6 +25,7 @@ from annotation.models import (
     TimelineEvent,
     Vote,
 )
+from annotation.rules.qualification import LEAST_QUALITY_ITEMS, PASS_MARK
 
 LIVE = (Assignment.State.OPEN, Assignment.State.LEASED)  # still to be done
 TAKEN = (*LIVE, Assignment.State.SUBMITTED)  # holds a seat
@@ -187,6 +190,43 @@ def scores_best() -> dict[int, dict[str, float]]:
     for row in rows:
         best.setdefault(row["person"], {})[row["part"]] = row["best"]
     return best
+
+
+def gold_of_test() -> QuerySet[GoldItem]:
+    """Gold items that the labelling test may show: those meant for it whose clip can be played."""
+    return GoldItem.objects.filter(in_test=True).exclude(video__file="")
+
+
+def qualification_parts(person: Person) -> list[dict[str, Any]]:
+    """Where the person stands in both parts of the labelling test: state, attempts left, best score, the last attempt handed in.
+
+    state: passed, open (begun and not handed in), used_up, no_gold (too few gold items to hold it) or ready.
+    """
+    attempts = list(person.attempts.order_by("number"))
+    num_gold = gold_of_test().count()
+    return [_part_standing(part, [attempt for attempt in attempts if attempt.part == part], num_gold) for part in QualificationAttempt.Part]
+
+
+def _part_standing(part: QualificationAttempt.Part, attempts: list[QualificationAttempt], num_gold: int) -> dict[str, Any]:
+    handed_in = [attempt for attempt in attempts if attempt.score is not None]
+    best = max((attempt.score for attempt in handed_in if attempt.score is not None), default=None)
+    if best is not None and best >= PASS_MARK:
+        state = "passed"
+    elif len(handed_in) < len(attempts):
+        state = "open"
+    elif len(attempts) >= settings.QUALIFICATION_ATTEMPTS:
+        state = "used_up"
+    else:
+        state = "no_gold" if part == QualificationAttempt.Part.QUALITY and num_gold < LEAST_QUALITY_ITEMS else "ready"
+    left = max(settings.QUALIFICATION_ATTEMPTS - len(handed_in), 0)
+    return {
+        "part": part.value,
+        "state": state,
+        "left": left,
+        "best": best,
+        "last": handed_in[-1] if handed_in else None,
+        "num_gold": num_gold,
+    }
 
 
 def attendance() -> dict[int, dict[str, Any]]:

@@ -24,10 +24,10 @@ class PartRequest(serializers.Serializer):
 
 
 class ItemSerializer(serializers.Serializer):
-    item = serializers.CharField()
+    item = serializers.CharField(help_text="its place in the attempt; its own name would tell the answer")
     en = serializers.CharField(required=False)
     zh_hans = serializers.CharField(required=False)
-    media_url = serializers.CharField(required=False)
+    media_url = serializers.CharField(required=False, help_text="empty if the clip is gone")
 
 
 class AttemptSerializer(serializers.Serializer):
@@ -70,9 +70,10 @@ class StartView(Route):
     def items(self, attempt: QualificationAttempt) -> list[dict[str, Any]]:
         if attempt.part == QualificationAttempt.Part.SENTIMENT:
             scenes = [sentiment.BY_KEY[key] for key in attempt.items]
-            return [{"item": scene.key, "en": scene.en, "zh_hans": scene.zh_hans} for scene in scenes]
+            return [{"item": str(place), "en": scene.en, "zh_hans": scene.zh_hans} for place, scene in enumerate(scenes, start=1)]
         gold = {str(item.pk): item for item in GoldItem.objects.select_related("video").filter(pk__in=attempt.items)}
-        return [{"item": key, "media_url": media_url(gold[key].video, self.request.user)} for key in attempt.items]
+        urls = [media_url(gold[key].video, self.request.user) if key in gold else "" for key in attempt.items]
+        return [{"item": str(place), "media_url": url} for place, url in enumerate(urls, start=1)]
 
 
 class FinishView(Route):
@@ -86,7 +87,10 @@ class FinishView(Route):
     )
     def post(self, request: Request, pk: int) -> Response:
         answers = checked(AnswersRequest, request)["answers"]
-        attempt = services.qualification_finish(access.attempt_for(request.user, pk), answers=answers, now=timezone.now())
+        attempt = access.attempt_for(request.user, pk)
+        names = {str(place): key for place, key in enumerate(attempt.items, start=1)}
+        named = {names.get(item, f"no item {item}"): answer for item, answer in answers.items()}
+        attempt = services.qualification_finish(attempt, answers=named, now=timezone.now())
         score = attempt.score or 0.0
         told = {"attempt": pk, "score": score, "passed": score >= PASS_MARK, "hints": attempt.hints}
         return Response({**told, "qualified": attempt.person.qualified_at is not None})

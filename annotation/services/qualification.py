@@ -13,12 +13,12 @@ from django.db import transaction
 
 from annotation.models import Attendance, GoldItem, Person, QualificationAttempt, StaffChange, TrainingSession
 from annotation.rules import sentiment
-from annotation.rules.qualification import PASS_MARK, score
+from annotation.rules.qualification import LEAST_QUALITY_ITEMS, PASS_MARK, score
 from annotation.rules.taxonomy import adjective, parse_emotion
+from annotation.selectors import gold_of_test
 from annotation.services.refusals import Conflict
 
 QUALITY_ITEMS = 20  # gold clips shown in one attempt, or all there are
-LEAST_QUALITY_ITEMS = 6
 Part = QualificationAttempt.Part
 
 
@@ -49,7 +49,7 @@ def qualification_start(person: Person, *, part: str, rng: np.random.Generator) 
 def _items(part: str) -> list[str]:
     if part == Part.SENTIMENT:
         return [scene.key for scene in sentiment.SCENES]
-    items = [str(pk) for pk in GoldItem.objects.filter(in_test=True).order_by("pk").values_list("pk", flat=True)]
+    items = [str(pk) for pk in gold_of_test().order_by("pk").values_list("pk", flat=True)]
     if len(items) < LEAST_QUALITY_ITEMS:
         raise ValidationError(f"The test needs {LEAST_QUALITY_ITEMS} gold items, but there are {len(items)}.", code="no_gold")
     return items
