@@ -5,12 +5,13 @@ from django.urls import path
 from annotation.api import me, qualification, samples, staff, turns
 from annotation.views import me as my_page
 from annotation.views import people as people_page
-from annotation.views import workbench
+from annotation.views import qualify, workbench
 
 app_name = "annotation"
 API = "api/v1/"
 urlpatterns = [
     path("annotate/", workbench.annotate, name="annotate"),
+    path("qualify/", qualify.qualify, name="qualify"),
     path("leader/", workbench.leader, name="leader"),
     path("expert/", workbench.expert, name="expert"),
     path("me/", my_page.me, name="me"),

@@ -12,6 +12,7 @@ def waiting_for(person: Person | None) -> dict[str, int]:
     """Counts by name; what is one's own is 0 for a user without a place among the people."""
     return {
         "turns": Assignment.objects.filter(person=person, state__in=LIVE).count() if person else 0,
+        "tests": int(person is not None and person.role == Person.Role.ANNOTATOR and person.qualified_at is None),
         "studies": MosStudy.objects.exclude(items__ratings__person=person).distinct().count() if person else 0,
         "reviews": Video.objects.filter(state=Video.State.REVIEW).count(),
         "stages": Stage.objects.filter(state__in=[Stage.State.PLANNED, Stage.State.RUNNING]).count(),

@@ -54,6 +54,7 @@ def _todos(user: Any) -> list[Todo]:
     found = []
     for permission, name, count, text in (
         ("annotation.label", "annotation:annotate", waiting["turns"], ngettext("%d clip waits for your label", "%d clips wait for your label", waiting["turns"])),
+        ("annotation.label", "annotation:qualify", waiting["tests"], _("Pass the labelling test; then clips come to you")),
         ("annotation.lead_group", "annotation:leader", waiting["turns"], ngettext("%d undecided clip waits for you", "%d undecided clips wait for you", waiting["turns"])),
         ("annotation.decide_as_expert", "annotation:expert", waiting["turns"], ngettext("%d clip waits for your last word", "%d clips wait for your last word", waiting["turns"])),
         ("annotation.decide_as_expert", "qa:mos", waiting["studies"], ngettext("%d study of label quality is open", "%d studies of label quality are open", waiting["studies"])),

@@ -45,6 +45,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "crawler:clip": {"get": SIGNED_IN},  # the token names the person it is for
     # annotation
     "annotation:annotate": {"get": "annotator"},
+    "annotation:qualify": {"get": "annotator"},
     "annotation:leader": {"get": "leader", "post": "leader"},
     "annotation:expert": {"get": "expert"},
     "annotation:me": {"get": SIGNED_IN, "post": SIGNED_IN},
