@@ -108,8 +108,9 @@ async function begin(name) {
     part("question").textContent = words.questions[name];
     part("standing").hidden = true;
     part("test").hidden = false;
-    part("test").focus();
     show(nextOpen() < 0 ? attempt.items.length : nextOpen());
+    part("test").focus({ preventScroll: true });
+    part("test").scrollIntoView();
   });
 }
 
