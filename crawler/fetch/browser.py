@@ -49,6 +49,14 @@ POLL_S = 0.1
 PAGE_TIMEOUT_S = 30
 # Walls that end the visit at once; other failures may only mean that the list is not drawn yet.
 WALLS = {Outcome.CAPTCHA, Outcome.LOGIN, Outcome.GONE, Outcome.PRIVATE, Outcome.REGION}
+# Which of these XPaths, the first, finds something that is displayed; -1: none.
+FIRST_VISIBLE = """
+return arguments[0].findIndex((path) => {
+  const found = document.evaluate(path, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE, null);
+  for (let i = 0; i < found.snapshotLength; i++) if (found.snapshotItem(i).checkVisibility?.()) return true;
+  return false;
+});
+"""
 SCROLL = """
 const boxes = [document.scrollingElement, ...document.querySelectorAll('[data-e2e="scroll-list"], .scroll-container, [data-scroll]')];
 for (const box of boxes) if (box) box.scrollTop += Math.max(300, (box.clientHeight || innerHeight) * 0.8);
@@ -206,7 +214,17 @@ class Browser:
         drawn = self.adapter.list_page(driver.page_source + self._variables(driver, kind), here, kind)
         if isinstance(drawn, Failure) and seen.posts and drawn.outcome not in WALLS:
             return news  # what the replies brought is not drawn as addresses
-        return news + seen.add(drawn)
+        news += seen.add(drawn)
+        seen.failure = self._risen(driver) or seen.failure
+        return news
+
+    def _risen(self, driver: WebDriver) -> Failure | None:
+        """A wall that stands over what the page shows. Only what is displayed counts: pages keep hidden panels ready."""
+        walls = [wall for wall in platform_facts(self.adapter.name)["walls"] if "xpath" in wall]
+        place = driver.execute_script(FIRST_VISIBLE, [wall["xpath"] for wall in walls])
+        if place >= 0:
+            return Failure(Outcome(walls[place]["outcome"]), walls[place]["name"])
+        return None
 
     def _variables(self, driver: WebDriver, kind: str) -> str:
         """Page records whose script has removed itself, written back as text: the variable outlives its script."""

@@ -53,10 +53,6 @@ def test_a_captcha_is_reported_and_its_host_left_alone(visits):
     assert Host.objects.exclude(paused_until=None).count() == len(PLATFORMS)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a wall that rises over posts already shown is not looked for (crawler/platforms/adapter.py, list_page): remove when it is",
-)
 def test_a_login_wall_is_reported_and_what_was_seen_before_it_kept(visits):
     server, found = visits("login_modal", None)
     assert {platform: visit.outcome for platform, visit in found.items()} == dict.fromkeys(PLATFORMS, "login")
