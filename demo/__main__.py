@@ -16,6 +16,7 @@ from pathlib import Path
 
 from demo import ROOT
 from demo.clips import make_clips
+from demo.ground import set_up
 from demo.processes import only_one, running, wait_for_line
 from demo.report import Report, bar, console
 from demo.site import free_port
@@ -37,9 +38,9 @@ def main(arguments: list[str]) -> int:
         clips = options.clips or made_clips(var, report, options.count)
         port = stack.enter_context(replica(var, clips))
         os.environ.update(environment(var, port))
-        from demo import journey  # Django's settings read the environment set above
+        set_up(var)  # the settings read the environment set above
+        from demo import journey
 
-        journey.set_up(var)
         return journey.travel(report, var=var, seed=SEED, serve=not options.no_serve, port=options.port, recipe=options.recipe)
 
 

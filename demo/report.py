@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 console = Console()
+SEND_EVERY_S = 15
 
 
 @dataclass
@@ -80,3 +83,30 @@ class Bar:
     def __call__(self, done: int, total: int) -> None:
         """As a progress callback."""
         self.set(done, total)
+
+
+def wait_until(
+    text: str,
+    *,
+    done: Callable[[], bool],
+    count: Callable[[], tuple[int, int]],
+    send: Callable[[], object] = lambda: None,
+    timeout_s: float,
+) -> None:
+    """Shows a bar until done() holds; sends the task every SEND_EVERY_S. Raises TimeoutError with where to look."""
+    start, sent = time.monotonic(), -math.inf
+    with bar(text) as progress:
+        while not done():
+            now = time.monotonic()
+            if now - sent > SEND_EVERY_S:
+                send()
+                sent = now
+            if now - start > timeout_s:
+                raise TimeoutError(f"{text}: not done after {timeout_s:.0f} s; see {settings.VAR_DIR / 'logs' / 'worker.log'}")
+            progress.set(*count())
+            time.sleep(0.3)
+        progress.set(*count())
+
+
+def told(number: float | None) -> str:
+    return "undefined" if number is None else f"{number:.2f}"

@@ -1,0 +1,21 @@
+"""The ground the journey stands on: Django, its tables, and an empty queue."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+from django.utils import timezone
+
+
+def set_up(var: Path) -> None:
+    """Django and its tables. Messages of a killed worker are stale, the rows they spoke of are not: the queue begins empty."""
+    shutil.rmtree(var / "queue", ignore_errors=True)
+    django.setup()
+    call_command("migrate", verbosity=0)
+    from training import services  # models can be imported only now
+
+    services.runs_resume_stale(now=timezone.now() + timedelta(days=1))  # no worker is alive: we hold the folder's lock
