@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from statsmodels.stats.inter_rater import cohens_kappa
 
 Floats = NDArray[np.float64]
 MISSING = -1
@@ -163,11 +164,9 @@ def cohen_kappa(first: NDArray[np.integer], second: NDArray[np.integer], *, num_
     if not both.any():
         raise ValueError("the two have no sample in common")
     cells = np.bincount(first[both] * num_categories + second[both], minlength=num_categories**2).reshape(num_categories, -1)
-    shares = cells / cells.sum()
-    chance = float(shares.sum(axis=1) @ shares.sum(axis=0))
-    if np.isclose(chance, 1):
+    if np.count_nonzero(cells.sum(axis=0) + cells.sum(axis=1)) == 1:
         raise ValueError("both used one and the same category only, so chance agreement is already 1")
-    return float((np.trace(shares) - chance) / (1 - chance))
+    return float(cohens_kappa(cells, return_results=False))
 
 
 @dataclass(frozen=True)

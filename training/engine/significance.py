@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from statsmodels.stats.multitest import multipletests
 
 from training.engine import metrics
 
@@ -53,8 +54,7 @@ def _gap(target: Ints, method: Ints, baseline: Ints, chosen: Ints, num_classes: 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Each p adjusted so that all can be read together (Holm, 1979)."""
-    adjusted, running = {}, 0.0
-    for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
-        running = max(running, min(1.0, (len(p_values) - rank) * p))
-        adjusted[name] = running
-    return adjusted
+    if not p_values:
+        return {}
+    adjusted = multipletests(list(p_values.values()), method="holm")[1]
+    return dict(zip(p_values, adjusted.tolist(), strict=True))
