@@ -1,26 +1,26 @@
 """Corrupted files found, whole files falsely accused, and hostile files contained.
 
-    python -m benchmarks.bench_corruption [--clips DIR] [--count N] [--hostile N]
+    ./run bench corruption
 
 Limits: all planted faults found, at most 0.5 % of whole files accused, no hostile file hangs or kills the worker.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
-import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from crawler import media  # noqa: E402 - after django.setup
+from benchmarks.clips import bench_clips  # noqa: E402 - after django.setup
+from crawler import media  # noqa: E402
 from crawler.rules.cleaning import Drop, Facts, corrupt  # noqa: E402
 
 FAULTS = (
@@ -36,26 +36,24 @@ FAULTS = (
 )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=Path, default=Path(os.environ.get("EMOTIONS_DATA", "../shared/data")) / "clips")
-    parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--hostile", type=int, default=500)
-    options = parser.parse_args()
-    sources = sorted(options.clips.glob("*.mp4"))[: options.count]
-    if not sources:
-        print(f"no clips in {options.clips}; give --clips", file=sys.stderr)
-        return 2
+def measure(*, peers: bool = False, count: int = 20, num_hostile: int = 100) -> dict[str, Any]:
+    """Share of planted faults found, share of whole files accused, and seconds of the slowest hostile file. No peer."""
     with tempfile.TemporaryDirectory(prefix="emotions-bench-") as folder:
+        sources = bench_clips(Path(folder) / "made", count=count)
         path = Path(folder) / "clip.mp4"
         accused = sum(is_corrupt(source) for source in sources)
         found = {fault: sum(planted(source, fault, path) for source in sources) for fault in FAULTS}
-        slowest = max((hostile(sources[n % len(sources)], n, path) for n in range(options.hostile)), default=0.0)
-    for fault, count in found.items():
-        print(f"{count:4d} of {len(sources):4d}  {fault}")
-    print(f"{accused:4d} of {len(sources):4d}  whole files accused (limit 0.5 %)")
-    print(f"{options.hostile:4d} hostile files contained, the slowest in {slowest:.1f} s")
-    return 0 if all(count == len(sources) for count in found.values()) and accused <= 0.005 * len(sources) else 1
+        slowest = max((hostile(sources[n % len(sources)], n, path) for n in range(num_hostile)), default=0.0)
+    return {
+        "clips": len(sources),
+        "found": {fault: number / len(sources) for fault, number in found.items()},
+        "found_all": sum(found.values()) / (len(sources) * len(FAULTS)),
+        "found_all_limit": 1.0,
+        "falsely_accused": accused / len(sources),
+        "falsely_accused_limit": 0.005,
+        "hostile_files_contained": num_hostile,
+        "slowest_hostile_s": round(slowest, 2),
+    }
 
 
 def is_corrupt(path: Path) -> bool:
@@ -102,7 +100,3 @@ def hostile(source: Path, number: int, path: Path) -> float:
     began = time.monotonic()
     is_corrupt(path)
     return time.monotonic() - began
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,18 +1,15 @@
 """Near-duplicate recall and precision: 21 edits of every clip at 160 p against all originals, thresholds fixed elsewhere.
 
-    python -m benchmarks.bench_duplicates [--clips DIR] [--count N] [--json FILE]
+    ./run bench duplicates
 
-The thresholds in crawler/rules/duplicates.py were set on other clips than DIR's. Limits: recall 0.97 in all and 0.95 for each edit,
+The thresholds in crawler/rules/duplicates.py were set on other clips than the demo makes. Limits: recall 0.97 in all and 0.95 for each edit,
 precision 0.99, no false pair among unrelated originals.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +21,8 @@ import numpy as np
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from crawler import media  # noqa: E402 - after django.setup
+from benchmarks.clips import bench_clips  # noqa: E402 - after django.setup
+from crawler import media  # noqa: E402
 from crawler.rules import duplicates  # noqa: E402
 
 SECONDS = 10
@@ -55,25 +53,14 @@ EDITS: dict[str, list[str]] = {
 }  # fmt: skip
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=Path, default=Path(os.environ.get("EMOTIONS_DATA", "../shared/data")) / "clips")
-    parser.add_argument("--count", type=int, default=12)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    sources = sorted(options.clips.glob("*.mp4"))[: options.count]
-    if not sources:
-        print(f"no clips in {options.clips}; give --clips", file=sys.stderr)
-        return 2
+def measure(*, peers: bool = False, count: int = 12) -> dict[str, Any]:
+    """Recall per edit and in all, precision, and milliseconds per query, beside their limits. No peer."""
     with tempfile.TemporaryDirectory(prefix="emotions-bench-") as folder:
-        result = measure(sources, Path(folder))
-    print(table(result))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
-    return 0 if result["recall"] >= 0.97 and result["precision"] >= 0.99 and min(result["edits"].values()) >= 0.95 else 1
+        found = search(bench_clips(Path(folder) / "made", count=count), Path(folder))
+    return {**found, "recall_limit": 0.97, "edit_limit": 0.95, "precision_limit": 0.99}
 
 
-def measure(sources: list[Path], folder: Path) -> dict[str, Any]:
+def search(sources: list[Path], folder: Path) -> dict[str, Any]:
     """Recall per edit, precision, pairs of originals found alike, and milliseconds per query."""
     stock, looks = media.Stock(), {}
     for number, source in enumerate(sources):
@@ -140,20 +127,3 @@ def decide(stock: media.Stock, looks: dict[int, Any], seen: media.Examination, f
         likenesses.append(duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=agreement))
     found = duplicates.decide(likenesses)
     return found if isinstance(found, duplicates.Same) else None
-
-
-def table(result: dict[str, Any]) -> str:
-    rows = [f"{share:7.3f}  {name}" for name, share in result["edits"].items()]
-    alike = "; ".join(" = ".join(pair) for pair in result["originals_alike"]) or "none"
-    return "\n".join([
-        f"{result['clips']} clips x {len(EDITS)} edits at 160 p = {result['queries']} queries",
-        *rows,
-        f"{result['recall']:7.3f}  recall in all (limit 0.97)",
-        f"{result['precision']:7.3f}  precision (limit 0.99)",
-        f"{result['ms_per_query']:7.0f}  ms per query beside decoding",
-        f"         originals found alike: {alike}",
-    ])  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(main())
