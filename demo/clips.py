@@ -19,6 +19,7 @@ import av
 import cv2
 import numpy as np
 
+from demo.processes import die_with_parent
 from demo.replica.words import TITLES, TOPICS
 
 EMOTIONS = ("Excitation", "Fear", "Neutral", "Relaxation", "Sadness", "Tension")
@@ -80,7 +81,7 @@ def make_clips(folder: Path | str, *, count: int = 60, seed: int = 0, progress: 
     done = count - len(missing)
     if missing:
         workers = min(os.cpu_count() or 1, 4, len(missing))
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
             jobs = [pool.submit(make_clip, folder / label.file, label.emotion, seed=(seed, index)) for index, label in missing]
             for job in as_completed(jobs):
                 job.result()

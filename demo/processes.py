@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import signal
@@ -14,8 +15,15 @@ from pathlib import Path
 
 from demo import ROOT
 
-# The kernel ends the child when the demo dies, even by SIGKILL.
-DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"]
+# The kernel ends the child when the demo dies, even by SIGKILL; at once, since a worker that may finish its task
+# would go on crawling a replica that is gone, and write down that nothing can be reached.
+DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """The same for a process of a pool, called in it: it would wait for work for ever."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager

@@ -27,17 +27,23 @@ IDENTITIES = {
 }
 
 
-def demo(var: Path, *arguments: str) -> subprocess.Popen[str]:
+def demo(var: Path, *arguments: str) -> subprocess.Popen[bytes]:
     # The journey's children read the real settings, whatever this test process was started with.
     env = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "DJANGO_SETTINGS_MODULE", "CELERY_BROKER_URL"}}
     env["EMOTIONS_VAR"] = str(var)
     command = [sys.executable, "-m", "demo", "--no-serve", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with output_of(var).open("w") as output:  # no pipe: it would end only with the last of the demo's children
+        return subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
 
 
-def finish(process: subprocess.Popen[str], timeout_s: float = 420) -> str:
-    output, _ = process.communicate(timeout=timeout_s)
-    assert process.returncode == 0, output[-6000:]
+def output_of(var: Path) -> Path:
+    return var.with_name("output.txt")
+
+
+def finish(process: subprocess.Popen[bytes], var: Path, timeout_s: float = 600) -> str:
+    status = process.wait(timeout_s)
+    output = output_of(var).read_text()
+    assert status == 0, output[-6000:]
     return output
 
 
@@ -62,13 +68,13 @@ def test_the_journey_killed_on_its_way_ends_the_same(var):
         process = demo(var, "--count", str(CLIPS))
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
-        process.communicate()
-    output = finish(demo(var, "--count", str(CLIPS)))
+        process.wait()
+    output = finish(demo(var, "--count", str(CLIPS)), var)
     for column in ("ACC", "WA-F1", "UAR", "Fleiss", "S_a", "S_r"):
         assert column in output
     once = rows(var)
     assert all(count == different > 0 for count, different in once.values()), once
-    again = finish(demo(var, "--count", str(CLIPS)), timeout_s=120)
+    again = finish(demo(var, "--count", str(CLIPS)), var, timeout_s=180)
     assert rows(var) == once
     assert "came out empty" not in again
 
@@ -80,6 +86,6 @@ def test_the_journey_on_real_clips(var, tmp_path, sample_data):
         (clips / folder.name).mkdir(parents=True)
         for clip in sorted(folder.iterdir())[:5]:
             shutil.copy(clip, clips / folder.name)
-    output = finish(demo(var, "--clips", str(clips)), timeout_s=600)
+    output = finish(demo(var, "--clips", str(clips)), var)
     assert "UAR" in output
     assert rows(var)["annotation_sample"][0] >= 20
