@@ -5,12 +5,14 @@ the index says which ones belong to the database, and restoring tells which are 
 """
 
 import csv
+import gzip
 import hashlib
 import io
 import json
 import os
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -181,15 +183,23 @@ def _opened(source: Path) -> Iterator[tuple[dict[str, Any], Path]]:
     with tempfile.TemporaryDirectory(prefix="restore-") as name:
         folder = Path(name)
         try:
+            _read_through(source)
             with tarfile.open(source, "r:gz") as archive:
                 manifest = json.load(_member(archive, MANIFEST))
                 if manifest.get("format") != FORMAT:
                     raise BackupError(f"{source} has format {manifest.get('format')}, not {FORMAT}")
                 for entry, facts in manifest["files"].items():
                     _unpack(archive, entry, facts, folder)
-        except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError, ValueError) as error:
             raise BackupError(f"{source} is no whole backup: {error}") from error
         yield manifest, folder
+
+
+def _read_through(source: Path) -> None:
+    """To the end of the archive once, where gzip's own checksum is compared: it alone covers the manifest."""
+    with gzip.open(source) as stream:
+        while stream.read(CHUNK):
+            pass
 
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
