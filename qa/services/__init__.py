@@ -1,6 +1,7 @@
 """What changes in quality assurance: cross-checks, swaps of people, releases."""
 
-from qa.services.crosscheck import Adjustment, Drawn, cross_check_draw, cross_check_score, swap_apply, swap_propose, swap_reject
+from qa.services.adjustment import Adjustment, swap_apply, swap_propose, swap_reject
+from qa.services.crosscheck import Drawn, cross_check_draw, cross_check_score
 from qa.services.imports import Imported, cross_check_import
 from qa.services.mos import dataset_import, mos_rate, mos_sample
 from qa.services.releases import Difference, Source, release_choose, release_make, release_source, release_verify, releases_diff
