@@ -24,6 +24,7 @@ class Stage(models.Model):
         RUNNING = "running", _("Running")
         STOPPED = "stopped", _("Stopped")
         DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")  # a platform could not be reached; `reason` says which, `retry_at` when it is tried again
 
     name = models.SlugField(max_length=40, unique=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
@@ -39,6 +40,9 @@ class Stage(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     claimed_by = models.CharField(max_length=120, blank=True, help_text="machine, process and moment of who works on it")
+    reason = models.CharField(max_length=300, blank=True, help_text="why it failed: the cause, then which platforms")
+    retries = models.PositiveSmallIntegerField(default=0, help_text="how often it was put off because a platform was out of reach")
+    retry_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         permissions = [("run_stage", "Can start and stop a crawl stage"), ("view_collection", "Can see the collection page")]

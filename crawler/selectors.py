@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from django.core import signing
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -86,7 +86,11 @@ def clip_of(token: str, *, user: Any) -> Video | None:
 
 
 def stages_all() -> QuerySet[Stage]:
-    return Stage.objects.annotate(num_videos=Count("videos", distinct=True), num_visits=Count("visits", distinct=True)).order_by("-pk")
+    """All stages, the newest first, with num_videos, num_visits and num_visits_failed."""
+    failed = Count("visits", filter=Q(visits__state=Visit.State.FAILED), distinct=True)
+    return Stage.objects.annotate(
+        num_videos=Count("videos", distinct=True), num_visits=Count("visits", distinct=True), num_visits_failed=failed
+    ).order_by("-pk")
 
 
 def terms_heaviest(limit: int = 60) -> QuerySet[Term]:

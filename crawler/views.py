@@ -88,6 +88,13 @@ def stage_new(request: HttpRequest) -> HttpResponse:
 @require_POST
 def stage_start(request: HttpRequest, pk: int) -> HttpResponse:
     stage = get_object_or_404(Stage, pk=pk)
+    if stage.state in (Stage.State.DONE, Stage.State.FAILED):
+        services.stage_reopen(stage.pk)
+        stage.refresh_from_db()
+    if stage.state == Stage.State.DONE:
+        told = _("Stage %(name)s is done and nothing of it was out of reach. To look for more, plan a new stage.") % {"name": stage.name}
+        messages.warning(request, told)
+        return redirect("crawler:collect")
     tasks.crawl_stage.delay_on_commit(stage.pk)
     messages.success(request, _("Stage %(name)s goes on as soon as a worker is free.") % {"name": stage.name})
     return redirect("crawler:collect")

@@ -1,5 +1,6 @@
 """What can be done with stages and videos; the only place that writes the crawler's rows."""
 
+from crawler.services.outages import stage_reopen
 from crawler.services.review import decision_undo, video_drop, video_keep, video_takedown
 from crawler.services.stages import StageBusy, stage_counts, stage_crawl, stage_create, stage_stop, stages_due, term_block
 from crawler.services.terms import terms_learn
@@ -14,6 +15,7 @@ __all__ = [
     "stage_counts",
     "stage_crawl",
     "stage_create",
+    "stage_reopen",
     "stage_stop",
     "stages_due",
     "term_block",

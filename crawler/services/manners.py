@@ -6,6 +6,7 @@ import threading
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from crawler.fetch import Budget, Client, Manner
@@ -90,7 +91,9 @@ def client_of(stage: Stage | None, platform: str) -> Client:
     """The conversation that this thread holds with the platform for this stage; cookies live as long as the thread."""
     conversations: dict[tuple[Any, ...], Client] = _open.__dict__.setdefault("clients", {})
     manner, seed = manner_of(stage), stage.seed if stage else 0
-    key = (platform, seed, tuple(sorted(asdict(manner).items())))
+    # Which network it speaks to is part of a conversation: another replica has another certificate, and none is the open Internet.
+    network = (settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA)
+    key = (platform, seed, network, tuple(sorted(asdict(manner).items())))
     if key not in conversations:
         conversations[key] = Client(PLATFORMS[platform], manner, seed=str(seed))
     return conversations[key]

@@ -23,7 +23,7 @@ from crawler.fetch import Browser, FetchError, Unreachable
 from crawler.models import Platform, Stage, Term, Video, Visit
 from crawler.platforms import PLATFORMS, Outcome
 from crawler.rules import keywords
-from crawler.services import terms
+from crawler.services import outages, terms
 from crawler.services.claims import claimed
 from crawler.services.manners import budget_of, client_of, platforms_of, settings_checked, settings_of
 from crawler.services.videos import STEPS, posts_insert, video_advance
@@ -63,12 +63,12 @@ def stage_stop(stage_id: int) -> Stage:
 
 
 def stages_due() -> list[int]:
-    """Ids of the stages whose time has come and which are not done; those whose end has passed are closed."""
+    """Ids of the stages whose time, or next try, has come and which are not done; those whose end has passed are closed."""
     now = timezone.now()
     Stage.objects.filter(state__in=[Stage.State.PLANNED, Stage.State.RUNNING], ends_at__lt=now).update(
         state=Stage.State.DONE, finished_at=now
     )
-    begun = Q(state=Stage.State.RUNNING) | Q(state=Stage.State.PLANNED, starts_at__lte=now)
+    begun = Q(state=Stage.State.RUNNING) | Q(state=Stage.State.PLANNED, starts_at__lte=now) | Q(state=Stage.State.FAILED, retry_at__lte=now)
     return list(Stage.objects.filter(begun).order_by("pk").values_list("pk", flat=True))
 
 
@@ -83,23 +83,28 @@ def stage_crawl(
     """Crawls the stage to its end, or to its stop; videos by what became of them, and lists under "list: …".
 
     dispatch: hands a video's id to a task queue as soon as it is found; what the queue leaves is done here in the end.
-    workers: threads that work on videos beside the browser; 0 does all in turn. unless_done: a finished stage is left as it is,
-    for a message that comes twice or late. Raises StageBusy when another worker is at it.
+    workers: threads that work on videos beside the browser; 0 does all in turn. unless_done: for a message, that may come twice or late;
+    a stage that is put off is left until its time. Without it, what an earlier run could not reach is asked again. A stage of which
+    a platform was out of reach ends failed (outages.py); a done one that lost nothing is left. Raises StageBusy when another worker
+    is at it.
     """
     stage = Stage.objects.get(pk=stage_id)
     with claimed(stage) as mine:
         if not mine:
             raise StageBusy(f"stage {stage.name} is being crawled by another worker; stop it there or wait")
         stage.refresh_from_db()
-        if unless_done and stage.state == Stage.State.DONE:
+        if unless_done and outages.is_put_off(stage):
+            return stage_counts(stage)
+        if stage.state == Stage.State.FAILED or not unless_done:
+            outages.stage_reopen(stage.pk, by_hand=not unless_done)
+            stage.refresh_from_db()
+        if stage.state == Stage.State.DONE:
             return stage_counts(stage)
         stage.state, stage.started_at, stage.finished_at = Stage.State.RUNNING, stage.started_at or timezone.now(), None
         stage.save(update_fields=["state", "started_at", "finished_at"])
         _Round(stage, progress or _silent, dispatch, workers).run()
         terms.terms_learn(stage)
-        with transaction.atomic():
-            if Stage.objects.select_for_update().get(pk=stage.pk).state == Stage.State.RUNNING and not _unsettled(stage).exists():
-                Stage.objects.filter(pk=stage.pk).update(state=Stage.State.DONE, finished_at=timezone.now())
+        outages.stage_settle(stage.pk, is_empty=not _unsettled(stage).exists())
     return stage_counts(stage)
 
 

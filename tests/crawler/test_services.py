@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from crawler import fetch, selectors, services
 from crawler.fetch import Expired, Refused, Seen, Unreachable
 from crawler.models import Check, Counter, Fingerprint, Stage, Term, Tombstone, Video, Visit
 from crawler.platforms import Failure, Outcome, PostRef, TrendingWord, VideoPage
-from crawler.services import claims, cleaning, stages, videos
+from crawler.services import claims, cleaning, manners, outages, stages, videos
 from tests.crawler.conftest import make_clip
 from tests.factories import UserFactory
 
@@ -374,6 +375,72 @@ def test_an_unreachable_list_is_tried_again_and_then_named(board):
     services.stage_crawl(stage().pk)
     visit = Visit.objects.get()
     assert (visit.state, visit.outcome, visit.attempts) == (Visit.State.FAILED, "slow", stages.MAX_VISIT_ATTEMPTS)
+
+
+def test_a_stage_that_reached_nothing_is_not_done_but_put_off_and_goes_on_when_the_line_is_back(board):
+    board.shows = {EXPLORE: Unreachable("no answer")}
+    chosen = stage()
+    services.stage_crawl(chosen.pk, unless_done=True)
+    chosen.refresh_from_db()
+    assert (chosen.state, chosen.retries) == (Stage.State.FAILED, 1)
+    assert chosen.reason == "unreachable: tiktok (1 of 1 lists); last: no answer"
+    assert services.stages_due() == [], "its time has not come"
+    board.shows, asked = {EXPLORE: seen("1")}, len(board.asked)
+    services.stage_crawl(chosen.pk, unless_done=True)
+    assert len(board.asked) == asked, "a message that comes early"
+    Stage.objects.filter(pk=chosen.pk).update(retry_at=timezone.now())
+    assert services.stages_due() == [chosen.pk]
+    assert services.stage_crawl(chosen.pk, unless_done=True)["accepted"] == 1
+    chosen.refresh_from_db()
+    assert (chosen.state, chosen.reason, chosen.retry_at) == (Stage.State.DONE, "", None)
+
+
+def test_an_outage_of_half_a_day_is_given_up_and_a_person_begins_anew(board):
+    board.shows = {EXPLORE: Unreachable("no answer")}
+    chosen = stage()
+    for _ in range(outages.MAX_RETRIES + 1):
+        services.stage_crawl(chosen.pk, unless_done=True)
+        Stage.objects.filter(pk=chosen.pk, retry_at__isnull=False).update(retry_at=timezone.now())
+    chosen.refresh_from_db()
+    assert (chosen.state, chosen.retry_at, chosen.retries) == (Stage.State.FAILED, None, outages.MAX_RETRIES + 1)
+    assert services.stages_due() == []
+    board.shows = {EXPLORE: seen("1")}
+    assert services.stage_crawl(chosen.pk)["accepted"] == 1
+
+
+def test_videos_lost_in_an_outage_go_on_from_what_was_known_of_them(board, world, clip):
+    world["files"] |= {name: [Unreachable("cut") for _ in range(videos.MAX_ATTEMPTS)] for name in "123"}
+    board.shows = {EXPLORE: seen("1", "2", "3", "4")}
+    chosen = stage()
+    assert services.stage_crawl(chosen.pk)["failed: unreachable"] == 3
+    chosen.refresh_from_db()
+    assert chosen.reason == "unreachable: tiktok (3 of 4 videos)"
+    world["files"] |= dict.fromkeys("123", clip)
+    services.stage_reopen(chosen.pk)
+    assert set(Video.objects.filter(platform_id__in="123").values_list("state", flat=True)) == {State.META}
+    services.stage_crawl(chosen.pk)
+    assert not Video.objects.filter(state=State.FAILED).exists()
+
+
+def test_one_list_of_several_out_of_reach_leaves_the_stage_done_and_can_be_asked_again(board):
+    board.shows = {EXPLORE: seen("1", words=("dance", "cat")), TAG + "cat": Unreachable("no answer")}
+    chosen = stage()
+    services.stage_crawl(chosen.pk)
+    chosen.refresh_from_db()
+    assert chosen.state == Stage.State.DONE
+    board.asked.clear()
+    board.shows[TAG + "cat"] = seen("2")
+    services.stage_crawl(chosen.pk)
+    assert board.asked == [TAG + "cat"]
+    assert Video.objects.filter(platform_id="2").exists()
+
+
+def test_a_conversation_belongs_to_the_network_it_began_in(settings, tmp_path):
+    settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = "127.0.0.1:1", str(tmp_path / "first.pem")
+    first = manners.client_of(None, "tiktok")
+    assert manners.client_of(None, "tiktok") is first
+    settings.CRAWL_REPLICA_CA = str(tmp_path / "second.pem")
+    assert manners.client_of(None, "tiktok").session.verify == settings.CRAWL_REPLICA_CA
 
 
 def test_the_budget_bounds_what_is_discovered(board):

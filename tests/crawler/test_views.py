@@ -6,9 +6,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from django.utils import timezone
 
 from crawler import selectors, tasks
-from crawler.models import Check, Stage, Term, Video
+from crawler.models import Check, Stage, Term, Video, Visit
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +83,31 @@ def test_a_stage_is_planned_started_and_stopped_from_the_page(client, engineer, 
     assert stage.state == Stage.State.STOPPED
     assert client.get(reverse("crawler:stage-stop", args=[stage.pk])).status_code == 405
     assert client.post(reverse("crawler:stage-new"), {**values, "name": "not a slug"}).status_code == 400
+
+
+def test_starting_a_done_stage_asks_again_what_was_out_of_reach_or_says_what_to_do(
+    client, engineer, monkeypatch, django_capture_on_commit_callbacks
+):
+    started = []
+    monkeypatch.setattr(tasks.crawl_stage, "delay", started.append)
+    stage = Stage.objects.create(name="one", state=Stage.State.DONE)
+    start = reverse("crawler:stage-start", args=[stage.pk])
+    with django_capture_on_commit_callbacks(execute=True):
+        assert "plan a new stage" in client.post(start, follow=True).content.decode()
+    assert started == []
+    visit = Visit.objects.create(stage=stage, platform="tiktok", kind="trending", state=Visit.State.FAILED, outcome="captcha")
+    assert "Ask again what failed" in client.get(reverse("crawler:collect")).content.decode()
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(start)
+    visit.refresh_from_db()
+    assert (started, visit.state) == ([stage.pk], Visit.State.WAITING)
+
+
+def test_a_failed_stage_shows_its_reason_and_its_next_try(client, engineer):
+    Stage.objects.create(name="one", state=Stage.State.FAILED, reason="unreachable: tiktok (3 of 3 lists)", retry_at=timezone.now())
+    page = client.get(reverse("crawler:collect")).content.decode()
+    for text in ("3 of 3 lists", "tried again from", "Ask again what failed"):
+        assert text in page
 
 
 def test_who_may_only_look_starts_nothing(client):
@@ -196,8 +222,19 @@ def test_crawl_prints_json_and_fails_when_nothing_was_found(monkeypatch):
     monkeypatch.setattr(services, "stage_crawl", lambda *args, **kwargs: {"found": 0})
     with pytest.raises(CommandError, match="found nothing"):
         call_command("crawl", "one", stdout=StringIO())
+    Stage.objects.filter(name="one").update(state=Stage.State.FAILED, reason="unreachable: tiktok")
+    with pytest.raises(CommandError, match="is not finished \\(unreachable: tiktok"):
+        call_command("crawl", "one", stdout=StringIO())
     with pytest.raises(CommandError, match="valid"):
         call_command("crawl", "not a slug", stdout=StringIO())
+
+
+def test_crawling_a_done_stage_says_that_it_was_done():
+    Stage.objects.create(name="one", state=Stage.State.DONE, finished_at=timezone.now())
+    out, err = StringIO(), StringIO()
+    with pytest.raises(CommandError, match="found nothing"):
+        call_command("crawl", "one", stdout=out, stderr=err)
+    assert "was done already" in err.getvalue()
 
 
 def test_clean_says_when_nothing_waits():

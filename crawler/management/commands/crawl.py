@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from crawler import services
-from crawler.models import Platform
+from crawler.models import Platform, Stage
 
 
 class Command(BaseCommand):
@@ -35,11 +35,17 @@ class Command(BaseCommand):
             stage = services.stage_create(
                 name=options["stage"], platforms=options["platform"] or (), seed=options["seed"], video_budget=options["limit"], **chosen
             )
+            finished_at = stage.finished_at if stage.state == Stage.State.DONE else None
             with tqdm(unit="", disable=options["json"] or not self.stderr.isatty()) as bar:
                 counts = services.stage_crawl(stage.pk, progress=lambda *step: show(bar, *step), workers=options["workers"])
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         self.stdout.write(json.dumps(counts, ensure_ascii=False) if options["json"] else table(counts))
+        stage.refresh_from_db()
+        if stage.state == Stage.State.FAILED:
+            raise CommandError(f"stage {stage.name} is not finished ({stage.reason}); run it again when the platforms can be reached")
+        if finished_at and stage.finished_at == finished_at:
+            self.stderr.write(f"stage {stage.name} was done already; to look for more, name a new stage")
         if not counts["found"]:
             raise CommandError(f"stage {options['stage']} found nothing; the lists' outcomes are above")
 
