@@ -206,6 +206,7 @@ CELERY_BEAT_SCHEDULE = {
     "resume-stale-videos": {"task": "crawler.tasks.resume_stale", "schedule": crontab(minute="*/5")},
     "distribute": {"task": "annotation.tasks.distribute", "schedule": crontab(minute="*/5")},
     "expire-leases": {"task": "annotation.tasks.expire_leases", "schedule": crontab(minute="*")},
+    "deliver-due": {"task": "annotation.tasks.deliver_due", "schedule": crontab(minute="*")},
     "quality-report": {"task": "qa.tasks.consistency_report", "schedule": crontab(minute=0, hour=3)},
     "resume-stale-runs": {"task": "training.tasks.resume_stale", "schedule": crontab(minute="*/5")},
 }
@@ -263,6 +264,10 @@ GOLD_LEAST = env.integer("GOLD_LEAST", 10, minimum=1)  # gold votes before a per
 GOLD_PAUSE_BELOW = env.number("GOLD_PAUSE_BELOW", 60.0, maximum=100)  # percent right
 REPEAT_SHARE = env.number("REPEAT_SHARE", 0.05, maximum=0.5)  # votes that return to the same person, blind
 REPEAT_AFTER_DAYS = env.integer("REPEAT_AFTER_DAYS", 7)
+
+# --- announcements to other systems (webhooks) ------------------------------------------------------------------
+# Receivers (host:port) that may be inside the own network or speak http; every other must be https and public.
+WEBHOOK_INNER_HOSTS = env.names("WEBHOOK_INNER_HOSTS")
 
 # --- training (Sec. V) ------------------------------------------------------------------------------------------
 TRAIN_ENGINE = env.text("TRAIN_ENGINE", "training.engine")  # the package whose train and evaluate modules are run as child processes

@@ -4,6 +4,7 @@ from crawler.fetch.browser import Browser, Budget, Seen
 from crawler.fetch.client import Client, Manner, Reply, client_for
 from crawler.fetch.downloads import Downloaded, download
 from crawler.fetch.errors import Expired, FetchError, Gone, Refused, Unreachable
+from crawler.fetch.message import Answer, message_check, message_post
 from crawler.fetch.politeness import pause
 
 
@@ -15,6 +16,7 @@ def resolve(client: Client, page_url: str) -> tuple[str, ...]:
 
 
 __all__ = [
+    "Answer",
     "Browser",
     "Budget",
     "Client",
@@ -29,6 +31,8 @@ __all__ = [
     "Unreachable",
     "client_for",
     "download",
+    "message_check",
+    "message_post",
     "pause",
     "resolve",
 ]

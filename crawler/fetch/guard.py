@@ -47,6 +47,11 @@ def addresses(host: str, port: int) -> list[tuple[str, int]]:
     if settings.CRAWL_REPLICA:
         replica, _, replica_port = settings.CRAWL_REPLICA.rpartition(":")
         return [(replica.strip("[]"), int(replica_port))]
+    return public_addresses(host, port)
+
+
+def public_addresses(host: str, port: int) -> list[tuple[str, int]]:
+    """All addresses of the host; raises Refused when there are none or any of them is not public."""
     answers = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     inner = [answer for answer in answers if not is_public(answer)]
     if inner or not answers:
@@ -70,12 +75,15 @@ def is_public(address: str) -> bool:
 
 
 class _Guarded:
-    """Connects to an address that `addresses` gave, and to no other; the name stays for TLS and the Host header."""
+    """Connects to an address that `targets` gave, and to no other; the name stays for TLS and the Host header."""
+
+    def targets(self, host: str, port: int) -> list[tuple[str, int]]:
+        return addresses(host, port)
 
     def _new_conn(self) -> socket.socket:
         host, port = self._dns_host, self.port or self.default_port  # type: ignore[attr-defined]
         try:
-            targets = addresses(host, port)
+            targets = self.targets(host, port)
         except socket.gaierror as error:
             raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]
         problem: OSError | None = None
