@@ -325,3 +325,50 @@ class Attendance(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["session", "person"], name="one_attendance_per_session")]
+
+
+class Webhook(models.Model):
+    """Another system that is told of events here, each message signed with a secret that only it and the site know."""
+
+    url = models.URLField(max_length=500, unique=True)
+    sealed_secret = models.CharField(max_length=300, help_text="encrypted with the site's SECRET_KEY; shown once, when it was made")
+    events = models.JSONField(default=list, help_text="names of the events that it is told of")
+    active = models.BooleanField(default=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["url"]
+        permissions = [("manage_webhooks", "Can say which systems are told of events")]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Delivery(models.Model):
+    """The outbox: one message for one receiver, written together with what it tells of, and sent until it is answered with 2xx."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        DELIVERED = "delivered", _("delivered")
+        GIVEN_UP = "given_up", _("given up")
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.CharField(max_length=30)
+    event_id = models.UUIDField(help_text="the same at every attempt: a receiver that knows it already does nothing")
+    body = models.TextField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(help_text="not before; while a worker sends it, when that worker counts as dead")
+    status = models.PositiveSmallIntegerField(null=True, blank=True, help_text="HTTP status of the last answer")
+    problem = models.CharField(max_length=250, blank=True)
+    created_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["webhook", "event_id"], name="one_delivery_per_event_and_receiver")]
+        indexes = [
+            models.Index(fields=["next_at"], condition=Q(state="waiting"), name="outbox"),
+            models.Index(fields=["created_at"], name="delivery_age"),
+        ]

@@ -15,6 +15,7 @@ from annotation.models import (
     Assignment,
     Attendance,
     Batch,
+    Delivery,
     GoldItem,
     Group,
     Person,
@@ -24,6 +25,7 @@ from annotation.models import (
     StaffChange,
     TimelineEvent,
     Vote,
+    Webhook,
 )
 from annotation.rules.qualification import LEAST_QUALITY_ITEMS, PASS_MARK
 
@@ -242,3 +244,15 @@ def attendance() -> dict[int, dict[str, Any]]:
 
 def staff_changes(limit: int = 30) -> QuerySet[StaffChange]:
     return StaffChange.objects.select_related("person", "by").order_by("-pk")[:limit]
+
+
+def webhooks_overview() -> QuerySet[Webhook]:
+    """The receivers, each with how many messages wait for it or were given up, and when the last one got through."""
+    waiting = Count("deliveries", filter=Q(deliveries__state=Delivery.State.WAITING))
+    given_up = Count("deliveries", filter=Q(deliveries__state=Delivery.State.GIVEN_UP))
+    return Webhook.objects.annotate(num_waiting=waiting, num_given_up=given_up, last_delivered_at=Max("deliveries__delivered_at"))
+
+
+def deliveries() -> QuerySet[Delivery]:
+    """The outbox, the newest first."""
+    return Delivery.objects.select_related("webhook").defer("body").order_by("-pk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from celery import shared_task
 from django.db import OperationalError
+from django.utils import timezone
 
 from annotation import services
 
@@ -22,3 +23,17 @@ def distribute() -> int:
 @shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
 def expire_leases() -> int:
     return services.leases_expire()
+
+
+@shared_task(soft_time_limit=60, time_limit=90)
+def deliver(delivery_id: int) -> bool:
+    """Sends one announcement; what fails is tried again by the sweep below, later and later."""
+    return services.delivery_send(delivery_id, now=timezone.now())
+
+
+@shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
+def deliver_due() -> int:
+    due = services.deliveries_due(now=timezone.now())
+    for delivery_id in due:
+        deliver.delay(delivery_id)
+    return len(due)

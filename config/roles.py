@@ -14,6 +14,7 @@ ROLES: dict[str, set[str]] = {
     "manager": EVERYONE
     | {
         "annotation.manage_people",
+        "annotation.manage_webhooks",
         "annotation.view_timeline",
         "qa.view_quality",
         "qa.view_dataset",

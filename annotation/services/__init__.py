@@ -28,6 +28,18 @@ from annotation.services.turns import (
 from annotation.services.votes import vote_cast, vote_undo
 from annotation.services.votes_file import votes_csv_of, votes_export, votes_export_as
 from annotation.services.votes_import import Imported, votes_import
+from annotation.services.webhooks import (
+    announce,
+    announce_all,
+    deliveries_due,
+    delivery_repeat,
+    delivery_send,
+    webhook_add,
+    webhook_remove,
+    webhook_renew,
+    webhook_switch,
+    webhook_test,
+)
 
 __all__ = [
     "BadLines",
@@ -35,11 +47,16 @@ __all__ = [
     "Imported",
     "NotEligible",
     "Turn",
+    "announce",
+    "announce_all",
     "assignment_next",
     "assignment_skip",
     "batch_collect",
     "batch_open",
     "checks_mix_in",
+    "deliveries_due",
+    "delivery_repeat",
+    "delivery_send",
     "distribute",
     "draft_save",
     "gold_add",
@@ -74,4 +91,9 @@ __all__ = [
     "votes_export",
     "votes_export_as",
     "votes_import",
+    "webhook_add",
+    "webhook_remove",
+    "webhook_renew",
+    "webhook_switch",
+    "webhook_test",
 ]

@@ -11,6 +11,7 @@ from django.db.models import Count, Q
 from annotation.models import LABEL, Assignment, Group, Person, Rung, Sample, TimelineEvent, Vote
 from annotation.rules.voting import Ask, Decided, decide
 from annotation.selectors import LIVE, people_active
+from annotation.services.webhooks import announce_all
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _settle(sample: Sample, verdict: Decided, *, now: datetime) -> list[Timeline
     sample.rung, sample.decided_at = verdict.rung, now
     sample.save(update_fields=["state", "label", "decided_rung", "rung", "decided_at"])
     turns_withdraw(sample)
+    announce_all("label.decided", map(label_told, [sample]))
     return [TimelineEvent(sample=sample, kind="decided", detail={"emotion": verdict.emotion, "rung": verdict.rung})]
 
 
@@ -111,7 +113,23 @@ def _ask(sample: Sample, step: Step) -> list[TimelineEvent]:
     return [TimelineEvent(sample=sample, kind="asked", person=step.person, detail={"rung": rung})]
 
 
+def label_told(sample: Sample) -> dict[str, object]:
+    """A label as other systems are told of it."""
+    video = sample.video
+    return {
+        "sample": sample.pk,
+        "video": video.number,
+        "platform": video.platform,
+        "platform_id": video.platform_id,
+        "emotion": sample.label,
+        "rung": sample.decided_rung,
+        "decided_at": sample.decided_at,
+    }
+
+
 def _reset(sample: Sample, rung: str) -> None:
+    if sample.label:
+        announce_all("label.reopened", map(label_told, [sample]))
     sample.state, sample.label, sample.decided_rung, sample.decided_at, sample.rung = Sample.State.OPEN, "", "", None, rung
     sample.save(update_fields=["state", "label", "decided_rung", "rung", "decided_at"])
 

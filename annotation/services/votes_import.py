@@ -15,9 +15,11 @@ from django.utils import timezone
 
 from annotation.models import LABEL, Assignment, Person, Rung, Sample, TimelineEvent, Vote
 from annotation.rules.voting import LADDER, MEMBERS, Ask, Decided, decide
+from annotation.services.ladder import label_told
 from annotation.services.refusals import BadLines
 from annotation.services.turns import sample_repair
 from annotation.services.votes_file import Line, canonical, number_of, votes_parse, votes_read
+from annotation.services.webhooks import announce_all
 from crawler.models import Counter, Video
 from crawler.services.cleaning import RELEASED_NUMBERS
 
@@ -110,6 +112,7 @@ class _Import:
                 fresh.append((sample, ladder, new))
         self._raise()
         self._store(fresh)
+        self._announce([sample for sample, ladder, _ in fresh if isinstance(ladder.verdict, Decided)])
         for sample in [sample for sample, ladder, _ in fresh if isinstance(ladder.verdict, Ask)][:REPAIR_AT_ONCE]:
             sample_repair(sample.pk, now=timezone.now())
         decided = sum(isinstance(ladder.verdict, Decided) for _, ladder, _ in fresh)
@@ -262,6 +265,12 @@ class _Import:
         Vote.objects.bulk_create(votes, batch_size=BATCH)
         TimelineEvent.objects.bulk_create(events, batch_size=BATCH)
         self._withdraw([sample.pk for sample in samples if sample.state == Sample.State.DECIDED])
+
+    def _announce(self, samples: Sequence[Sample]) -> None:
+        videos = {video.pk: video for video in self.videos.values()}
+        for sample in samples:
+            sample.video = videos[sample.video_id]
+        announce_all("label.decided", map(label_told, samples))
 
     def _turns(self, fresh: Sequence[tuple[Sample, Ladder, list[Line]]]) -> dict[tuple[int, int], Assignment]:
         """(sample, person) → a submitted turn: the one that waited, or a new one in a free seat."""
