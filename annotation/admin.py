@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
 from annotation.models import (
     Assignment,
@@ -21,30 +18,16 @@ from annotation.models import (
     TrainingSession,
     Vote,
 )
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Rows that only the site itself may write: a label changed by hand would leave no trace on the timeline."""
-
-    show_full_result_count = False  # counting millions of rows twice per page helps nobody
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from crawler.admin import ReadOnlyAdmin
 
 
 @admin.register(Group)
-class GroupAdmin(ReadOnly):
+class GroupAdmin(ReadOnlyAdmin):
     list_display = ("letter",)
 
 
 @admin.register(Person)
-class PersonAdmin(ReadOnly):
+class PersonAdmin(ReadOnlyAdmin):
     list_display = ("full_name", "user", "role", "group", "gender", "qualified_at", "paused_reason", "is_simulated")
     list_filter = ("role", "group", "is_simulated")
     list_select_related = ("user", "group")
@@ -52,55 +35,55 @@ class PersonAdmin(ReadOnly):
 
 
 @admin.register(Sample)
-class SampleAdmin(ReadOnly):
+class SampleAdmin(ReadOnlyAdmin):
     list_display = ("pk", "video", "group", "state", "rung", "label", "decided_rung", "reopened")
     list_filter = ("state", "rung", "label", "group")
     list_select_related = ("video", "group")
 
 
 @admin.register(Assignment)
-class AssignmentAdmin(ReadOnly):
+class AssignmentAdmin(ReadOnlyAdmin):
     list_display = ("pk", "sample_id", "person", "rung", "round", "state", "lease_expires_at")
     list_filter = ("state", "rung", "round")
     list_select_related = ("person",)
 
 
 @admin.register(Vote)
-class VoteAdmin(ReadOnly):
+class VoteAdmin(ReadOnlyAdmin):
     list_display = ("pk", "sample_id", "person", "rung", "round", "adjective", "emotion", "confidence", "created_at", "undone_at")
     list_filter = ("rung", "round", "emotion")
     list_select_related = ("person",)
 
 
 @admin.register(TimelineEvent)
-class TimelineEventAdmin(ReadOnly):
+class TimelineEventAdmin(ReadOnlyAdmin):
     list_display = ("pk", "sample_id", "kind", "person", "created_at")
     list_filter = ("kind",)
     list_select_related = ("person",)
 
 
 @admin.register(StaffChange)
-class StaffChangeAdmin(ReadOnly):
+class StaffChangeAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "person", "kind", "reason", "by")
     list_filter = ("kind",)
     list_select_related = ("person", "by")
 
 
 @admin.register(Flag)
-class FlagAdmin(ReadOnly):
+class FlagAdmin(ReadOnlyAdmin):
     list_display = ("sample_id", "person", "kind", "note", "created_at")
     list_filter = ("kind",)
     list_select_related = ("person",)
 
 
 @admin.register(Batch)
-class BatchAdmin(ReadOnly):
+class BatchAdmin(ReadOnlyAdmin):
     list_display = ("pk", "group", "opened_by", "created_at", "collected_at")
     list_select_related = ("group", "opened_by")
 
 
 @admin.register(QualificationAttempt)
-class QualificationAttemptAdmin(ReadOnly):
+class QualificationAttemptAdmin(ReadOnlyAdmin):
     list_display = ("person", "part", "number", "score", "finished_at")
     list_filter = ("part",)
     list_select_related = ("person",)

@@ -1,22 +1,9 @@
-from typing import Any
+"""Runs and schedules to look at; they are changed on the training page, which keeps its promises."""
 
 from django.contrib import admin
-from django.http import HttpRequest
 
+from crawler.admin import ReadOnlyAdmin
 from training.models import Run, Schedule
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """To look at; runs and schedules are changed on the training page, which keeps its promises."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Run)
