@@ -9,7 +9,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,9 @@ def _draw(folder: Path, answers: Answers, result: dict[str, Any], recipe: Recipe
         figures.tsne_figure(folder / "tsne.png", answers.embedding[chosen], answers.labels[chosen], recipe.classes, seed=recipe.seed)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="training.engine.evaluate", description=__doc__)
+def of_one_run(compute: Callable[..., dict[str, Any]], about: str | None, arguments: Sequence[str] | None) -> dict[str, Any] | None:
+    """What compute(run, release, weights=, changes=) finds for a command line about one finished run; None, with the reason on stderr, if it refuses."""
+    parser = argparse.ArgumentParser(prog=f"training.engine.{compute.__name__}", description=about)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--release", type=Path, required=True)
     parser.add_argument("--weights", default="best", choices=("best", "final", "best_on_test"))
@@ -106,15 +107,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         changes = dict(text.split("=", 1) for text in options.set)
-        result = evaluate(options.run, options.release, weights=options.weights, changes=changes)
+        return compute(options.run, options.release, weights=options.weights, changes=changes)
     except ValueError as error:
         print(error, file=sys.stderr)
+        return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    result = of_one_run(evaluate, __doc__, arguments)
+    if result is None:
         return 1
-    print(
-        json.dumps(
-            {k: result[k] for k in ("acc", "wa_f1", "uar", "majority_acc", "intervals_95", "per_class_recall", "num_samples")}, indent=1
-        )
-    )
+    shown = ("acc", "wa_f1", "uar", "majority_acc", "intervals_95", "per_class_recall", "num_samples")
+    print(json.dumps({key: result[key] for key in shown}, indent=1))
     return 0
 
 

@@ -7,7 +7,6 @@ how far a network leans on each.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import torch
 
 from training.engine import metrics, runs
 from training.engine.data import ClipDataset
+from training.engine.evaluate import of_one_run
 from training.engine.opinions import opinions_on
 from training.engine.recipes import overridden
 from training.engine.releases import samples_of
@@ -68,17 +68,8 @@ def compared(labels: metrics.Ints, own: metrics.Ints, whole: metrics.Ints, num_c
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="training.engine.robustness", description=__doc__)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--release", type=Path, required=True)
-    parser.add_argument("--weights", default="best", choices=("best", "final", "best_on_test"))
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="e.g. device=cpu or store=DIR")
-    options = parser.parse_args(arguments)
-    try:
-        changes = dict(text.split("=", 1) for text in options.set)
-        result = robustness(options.run, options.release, weights=options.weights, changes=changes)
-    except ValueError as error:
-        print(error, file=sys.stderr)
+    result = of_one_run(robustness, __doc__, arguments)
+    if result is None:
         return 1
     print(json.dumps(result, indent=1))
     return 0
