@@ -7,7 +7,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 
-from config.models import Backup
+from config.models import Backup, Event
 
 POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -50,6 +50,15 @@ class BackupAdmin(GuardedGroupAdmin):
     search_fields = ("path",)
     filter_horizontal = ()
     ordering = ("-created_at",)
+
+
+@admin.register(Event)
+class EventAdmin(GuardedGroupAdmin):
+    list_display = ("at", "who", "kind", "what", "about", "address")
+    list_filter = ("kind", "what")
+    search_fields = ("who", "about")
+    filter_horizontal = ()
+    ordering = ("-pk",)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

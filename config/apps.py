@@ -11,7 +11,11 @@ class ConfigConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
+        from config import audit, signin
+
         logs.connect()
+        audit.connect()
+        signin.connect()
         # config is the last app: by its turn every permission named in roles.py exists.
         post_migrate.connect(grant_after_migrate, sender=self)
 

@@ -25,8 +25,9 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from config import audit
 from config.dumps import DumpError, dump_for, dump_of, holds_data, row_counts
-from config.models import Backup
+from config.models import Backup, Event
 from crawler.models import Video
 
 FORMAT = 1
@@ -134,9 +135,16 @@ def backup_restore(source: Path, *, overwrite: bool = False) -> Restored:
             dump.read(folder / dump.name)
             _compare(manifest["rows"])
             clips, missing = _media_missing(folder / MEDIA_INDEX)
+            _tell(source, manifest)
     except DumpError as error:
         raise BackupError(f"nothing was restored: {error}") from error
     return Restored(sum(manifest["rows"].values()), clips, missing, _unapplied())
+
+
+def _tell(source: Path, manifest: dict[str, Any]) -> None:
+    """One line in the audit log of what is there now, which a backup of an early version does not have yet."""
+    if Event._meta.db_table in manifest["rows"]:
+        audit.record(Event.Kind.RESTORED, str(source), what="config.Backup", after={"made_at": manifest["made_at"]})
 
 
 def _refuse_later_version(manifest: dict[str, Any]) -> None:

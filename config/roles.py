@@ -21,6 +21,7 @@ ROLES: dict[str, set[str]] = {
         "qa.confirm_swap",
         "crawler.view_collection",
         "config.view_status",
+        "config.view_audit",
     },
     "data_engineer": EVERYONE
     | {

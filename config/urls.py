@@ -6,16 +6,18 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from config import api, views
+from config.signin import SignInForm
 from qa.views import home
 
 urlpatterns = [
     path("", home, name="home"),
-    path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True, authentication_form=SignInForm), name="login"),
     path("sign-out/", auth_views.LogoutView.as_view(), name="logout"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("status/", views.status_page, name="status"),
+    path("status/audit/", views.audit_page, name="audit"),
     path("metrics", views.metrics, name="metrics"),
     path("healthz", api.healthz),
     path("readyz", api.readyz),

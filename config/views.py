@@ -1,18 +1,24 @@
-"""The status page for managers, and the same figures for a monitoring."""
+"""The status page for managers, the same figures for a monitoring, and the audit log."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required, permission_required
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from config.history import LOGS, SORTS, history, kinds
 from config.models import Backup
 from config.status import Status, status, workers
 
 BACKUPS_SHOWN = 10
+LINES_A_PAGE = 100
 
 
 @require_safe
@@ -21,6 +27,55 @@ BACKUPS_SHOWN = 10
 def status_page(request: HttpRequest) -> HttpResponse:
     context = {"status": status(), "workers": workers(), "backups": Backup.objects.order_by("-created_at")[:BACKUPS_SHOWN]}
     return render(request, "status.html", context)
+
+
+class AuditForm(forms.Form):
+    """The only ways to filter and sort; anything else in the query is not looked at."""
+
+    log = forms.ChoiceField(label=_("Log"), choices=[(name, log.title) for name, log in LOGS.items()], required=False)
+    who = forms.CharField(label=_("Who"), max_length=150, required=False)
+    kind = forms.CharField(max_length=30, required=False)
+    about = forms.CharField(label=_("What"), max_length=200, required=False)
+    since = forms.DateTimeField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateTimeField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    sort = forms.ChoiceField(choices=[(way + name, name) for name in SORTS for way in ("", "-")], required=False)
+
+
+@require_safe
+@login_required
+@permission_required("config.view_audit", raise_exception=True)
+def audit_page(request: HttpRequest) -> HttpResponse:
+    form = AuditForm(request.GET)
+    asked = {name: value for name, value in (form.cleaned_data if form.is_valid() else {}).items() if value}
+    chosen = asked.pop("log", "site")
+    log = LOGS[chosen]
+    page = Paginator(history(log, **asked), LINES_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "form": form, "chosen": chosen, "logs": LOGS, "kinds": kinds(log), "kind": asked.get("kind", ""), "page": page,
+        "lines": [log.line(row) for row in page], "columns": _columns(request, asked.get("sort", "-at")), "query": _query(request),
+    }  # fmt: skip
+    return render(request, "audit.html", context)
+
+
+def _columns(request: HttpRequest, sort: str) -> list[dict[str, Any]]:
+    """The sortable columns: each with the address that sorts by it, the other way round when it already does."""
+    titles = {"at": _("When"), "who": _("Who"), "kind": _("Did")}
+    return [
+        {
+            "title": titles[name],
+            "query": _query(request, sort=name if sort == f"-{name}" else f"-{name}"),
+            "sorted": {name: "ascending", f"-{name}": "descending"}.get(sort, "none"),
+        }
+        for name in SORTS
+    ]
+
+
+def _query(request: HttpRequest, **changed: str) -> str:
+    query = request.GET.copy()
+    query.pop("page", None)
+    for name, value in changed.items():
+        query[name] = value
+    return query.urlencode()
 
 
 @require_safe

@@ -24,6 +24,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """The audit log's lock would forbid the emptying between tests; tests/config/test_audit.py puts it on again for itself."""
+    from config import append_only
+
+    with django_db_blocker.unblock():
+        append_only.unlock()
+
+
+@pytest.fixture(scope="session")
 def sample_data() -> Path:
     """The folder of real clips and votes (EMOTIONS_DATA, or beside the checkout); the test is skipped where there is none."""
     folder = Path(os.environ.get("EMOTIONS_DATA") or BASE_DIR.parent / "shared" / "data")

@@ -33,6 +33,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "readyz": {"get": ANYONE},
     "home": {"get": SIGNED_IN},
     "status": {"get": PEOPLE},
+    "audit": {"get": PEOPLE},
     # crawler
     "crawler:collect": {"get": SEES_COLLECTION},
     "crawler:funnel": {"get": SEES_COLLECTION},

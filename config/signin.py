@@ -1,0 +1,86 @@
+"""Signing in: a slow-down for guessing that locks nobody else out, and an end to all of one's sessions.
+
+Wrong passwords are counted per account and address, and per address over all accounts. Who mistypes only waits; the account's
+owner, at another address, notices nothing. The audit log is the memory, so every process and machine counts the same.
+"""
+
+import hmac
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_login_failed
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from config import audit
+from config.models import Event
+
+WINDOW = timedelta(minutes=15)
+TRIES_PER_ACCOUNT = 5  # wrong passwords of one address for one account within WINDOW
+TRIES_PER_ADDRESS = 50  # of one address for all accounts: a lab behind one address still gets in
+
+
+class SignInForm(AuthenticationForm):
+    """One message for a wrong name, a wrong password, a closed account and too many tries: none tells which it was."""
+
+    error_messages = {
+        "invalid_login": _("This name and password do not fit. After five tries wait a quarter of an hour."),
+        "inactive": _("This name and password do not fit. After five tries wait a quarter of an hour."),
+    }
+
+
+class ThrottledBackend(ModelBackend):
+    """Django's own, asked only while there are tries left; stands before every door: the page, the admin."""
+
+    def authenticate(self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any) -> Any:
+        if request is not None and username is not None and is_throttled(request, username, now=timezone.now()):
+            request._sign_in_refused = True  # type: ignore[attr-defined]
+            raise PermissionDenied("too many tries")
+        return super().authenticate(request, username=username, password=password, **kwargs)
+
+
+def is_throttled(request: HttpRequest, username: str, *, now: datetime) -> bool:
+    """Whether this address has used up its tries, for this account or altogether."""
+    address, key = audit.address_of(request), key_of(username)
+    failed = Event.objects.filter(kind=Event.Kind.SIGN_IN_FAILED, address=address, at__gt=now - WINDOW)
+    last = Event.objects.filter(kind=Event.Kind.SIGNED_IN, key=key, address=address).order_by("-pk").values_list("pk", flat=True).first()
+    since = failed.filter(key=key, pk__gt=last or 0)
+    return since.count() >= TRIES_PER_ACCOUNT or failed.count() >= TRIES_PER_ADDRESS
+
+
+def key_of(username: str) -> str:
+    """Stands for the name that was typed, which may be a password typed into the wrong field."""
+    return hmac.digest(settings.SECRET_KEY.encode(), b"sign-in:" + username.strip().lower().encode(), "sha256").hex()
+
+
+def connect() -> None:
+    user_login_failed.connect(_failed, weak=False, dispatch_uid="signin.failed")
+
+
+def _failed(credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
+    if request is None:  # a program asked, not a visitor
+        return
+    name = str(credentials.get("username") or "")
+    account = User.objects.filter(username=name).first()
+    kind = Event.Kind.SIGN_IN_REFUSED if getattr(request, "_sign_in_refused", False) else Event.Kind.SIGN_IN_FAILED
+    audit.record(kind, account or "a name that no account has", what="auth.User", request=request, key=key_of(name))
+
+
+def sessions_end(user: Any, *, keep: str | None = None) -> int:
+    """Signs the person out everywhere but in the session `keep`; returns how many sessions ended."""
+    ended = 0
+    for session in Session.objects.filter(expire_date__gte=timezone.now()).iterator():
+        if session.session_key != keep and SessionStore().decode(session.session_data).get(SESSION_KEY) == str(user.pk):
+            session.delete()
+            ended += 1
+    audit.record(Event.Kind.SESSIONS_ENDED, user, after={"sessions": ended})
+    return ended
