@@ -395,4 +395,4 @@ def test_every_outbound_call_goes_through_the_client():
 
     folder = Path(crawler.__file__).parent
     callers = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if any(word in path.read_text() for word in ("urlopen(", "requests.get", "requests.post", "requests.Session(", "http.client", "aiohttp", "socket.create_connection"))}  # fmt: skip
-    assert callers == {"fetch/client.py", "fetch/second.py"}
+    assert callers == {"fetch/client.py", "fetch/message.py", "fetch/second.py"}
