@@ -1,6 +1,19 @@
 """Files from the Internet are opened only here, each in a child process with limits on time, memory and output."""
 
 from crawler.media.examination import Examination, HostileMedia, browser_plays, examine, transcode
-from crawler.media.likeness import Features, Stock, load_features, same_scene
+from crawler.media.likeness import Features, Look, compared, load_features, same_scene
+from crawler.media.stock import Stock
 
-__all__ = ["Examination", "Features", "HostileMedia", "Stock", "browser_plays", "examine", "load_features", "same_scene", "transcode"]
+__all__ = [
+    "Examination",
+    "Features",
+    "HostileMedia",
+    "Look",
+    "Stock",
+    "browser_plays",
+    "compared",
+    "examine",
+    "load_features",
+    "same_scene",
+    "transcode",
+]

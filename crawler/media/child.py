@@ -254,12 +254,14 @@ def store_features(pictures: Any, times: list[float], path: str) -> None:
     scale = min(1.0, PICTURE_SIDE / max(pictures.shape[1:]))
     size = max(8, round(pictures.shape[2] * scale)), max(8, round(pictures.shape[1] * scale))
     points, descriptors, frames, small = [np.zeros((0, 2))], [np.zeros((0, 128))], [np.zeros(0)], []
+    responses = [np.zeros(0)]
     for number, place in enumerate(places):
         small.append(cv2.resize(pictures[place], size, interpolation=cv2.INTER_AREA))
         found, described = finder.detectAndCompute(pictures[place], None)
         if described is not None:
             points.append(np.array([point.pt for point in found]) * scale)
             descriptors.append(described)
+            responses.append(np.array([point.response for point in found]))
             frames.append(np.full(len(found), number))
     with open(path, "wb") as file:
         np.savez(
@@ -267,6 +269,7 @@ def store_features(pictures: Any, times: list[float], path: str) -> None:
             points=np.concatenate(points).astype(np.float32),
             descriptors=np.concatenate(descriptors).astype(np.uint8),
             frames=np.concatenate(frames).astype(np.int16),
+            responses=np.concatenate(responses).astype(np.float32),
             times=np.array(times, np.float32)[places],
             pictures=np.stack(small),
         )

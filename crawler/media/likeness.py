@@ -1,9 +1,10 @@
-"""The stock of stored clips that a new one is compared with, and the closer look that lays one clip's pictures over another's."""
+"""The closer look at two clips: their frame hashes side by side, and one clip's pictures laid over the other's."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,91 +15,35 @@ MIN_POINTS = 8
 REPROJECTION = 2.5  # pixels of the small pictures
 PAIRS_LOOKED_AT = 5  # pairs of frames with most matches
 OVERLAP_LEAST = 0.12  # of the stored picture
-SIGNS = 128  # bits of a local feature: each of its values above or below their median
-SIGN_NEAR = 30
-SIGN_CLEAR = 1.12  # how much farther the nearest feature of any other clip must be
-VOTES_LEAST = 8
-VOTED = 4  # clips with most votes that get a closer look
 FEATURE_NAMES = ("points", "descriptors", "frames", "times", "pictures")
 Features = dict[str, np.ndarray]
 
 
-class Stock:
-    """Frame hashes and local features of all clips in two binary indexes (faiss)."""
+@dataclass(frozen=True)
+class Look:
+    """What is kept of a clip to compare it with others: frame hashes (N, 32), their moments (N,), local features."""
 
-    def __init__(self) -> None:
-        import faiss
-
-        self.index: Any = faiss.IndexBinaryFlat(duplicates.BITS)
-        self.owners: list[np.ndarray] = []
-        self.signs: Any = faiss.IndexBinaryFlat(SIGNS)
-        self.sign_owners: list[np.ndarray] = []
-        self.hashes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-    def __len__(self) -> int:
-        return len(self.hashes)
-
-    def add(self, clip: int, hashes: np.ndarray, times: np.ndarray, features: Features | None = None) -> None:
-        self.hashes[clip] = (hashes, times)
-        if len(hashes):
-            self.index.add(np.ascontiguousarray(hashes))
-            self.owners.append(np.full(len(hashes), clip, np.int64))
-        if features is not None and len(features["descriptors"]):
-            self.signs.add(signs(features["descriptors"]))
-            self.sign_owners.append(np.full(len(features["descriptors"]), clip, np.int64))
-
-    def candidates(self, hashes: np.ndarray, features: Features | None = None) -> list[int]:
-        """Clips worth comparing: those with a close frame in any orientation, then those that share most local features."""
-        close, voted = self._close(hashes), self._voted(features)
-        return list(dict.fromkeys(close + voted))[: duplicates.CLOSER_LOOKS]
-
-    def _close(self, hashes: np.ndarray) -> list[int]:
-        if not len(hashes) or not self.index.ntotal:
-            return []
-        # Every second frame asks: two per second find what four per second hold.
-        queries = duplicates.orientations(hashes[::2]).reshape(-1, 32)
-        found, places = self.index.search(np.ascontiguousarray(queries), min(8, self.index.ntotal))
-        owners = self._joined("owners")[places]
-        near = found <= duplicates.LOOSE
-        nearest: dict[int, int] = {}
-        for owner, distance in zip(owners[near].tolist(), found[near].tolist(), strict=True):
-            nearest[owner] = min(distance, nearest.get(owner, duplicates.BITS))
-        return sorted(nearest, key=lambda clip: (nearest[clip], clip))
-
-    def _voted(self, features: Features | None) -> list[int]:
-        """Clips by how many of the new one's local features have their clear nearest there, mirrored ones too."""
-        if features is None or not len(features["descriptors"]) or not self.signs.ntotal:
-            return []
-        votes: dict[int, int] = {}
-        owners = self._joined("sign_owners")
-        for descriptors in (features["descriptors"], mirror(features["descriptors"])):
-            found, places = self.signs.search(signs(descriptors), min(6, self.signs.ntotal))
-            owned = owners[places]
-            other = np.where(owned != owned[:, :1], found, SIGNS).min(axis=1)  # the nearest of any other clip
-            clear = (found[:, 0] <= SIGN_NEAR) & (other >= found[:, 0] * SIGN_CLEAR)
-            for clip, count in zip(*np.unique(owned[clear, 0], return_counts=True), strict=True):
-                votes[int(clip)] = max(int(count), votes.get(int(clip), 0))
-        ranked = sorted((clip for clip in votes if votes[clip] >= VOTES_LEAST), key=lambda clip: (-votes[clip], clip))
-        return ranked[:VOTED]
-
-    def _joined(self, name: str) -> np.ndarray:
-        parts = getattr(self, name)
-        if len(parts) > 1:
-            parts[:] = [np.concatenate(parts)]
-        return parts[0]
+    hashes: np.ndarray
+    times: np.ndarray
+    features: Features | None = None
 
 
-def signs(descriptors: np.ndarray) -> np.ndarray:
-    """(N, 16) uint8: each SIFT value above or below its descriptor's median."""
-    return np.packbits(descriptors > np.median(descriptors, axis=1, keepdims=True), axis=1)
+def compared(mine: Look, other: int, theirs: Look) -> duplicates.Likeness:
+    """How the stored clip `other` resembles this one, by hashes and by local features."""
+    share, nearest, in_order = duplicates.compare(mine.hashes, mine.times, theirs.hashes, theirs.times)
+    inliers, agreements = same_scene(mine.features, theirs.features) if mine.features and theirs.features else (0, [])
+    agreement = duplicates.second_best(agreements)
+    return duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=agreement)
 
 
 def load_features(path: Path) -> Features | None:
     """Local features and small pictures as examine stored them; None when the file is missing or spoilt."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in FEATURE_NAMES}
-    except (OSError, ValueError, KeyError):
+            features = {name: stored[name] for name in FEATURE_NAMES}
+            # Files of before 2026-11-22 do not say how strong their points are: then the first ones count.
+            return {**features, "responses": stored["responses"] if "responses" in stored.files else np.zeros(len(features["frames"]))}
+    except (OSError, ValueError, KeyError, BadZipFile):
         return None
 
 

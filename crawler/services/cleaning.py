@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from crawler import media, moderation
@@ -125,22 +127,51 @@ def _strip(video: Video, seen: media.Examination) -> None:
 
 # --- verified -> deduplicated -----------------------------------------------------------------------------------
 
-_stock: dict[str, Any] = {}
+_stock: dict[str, media.Stock] = {}
+_following = Lock()
+SAVE_AFTER = 200  # clips that entered since the stock was last written to disk
 
 
-def stock() -> tuple[media.Stock, int]:
-    """The clips to compare with, as of now, and the place of the last one that entered; kept between calls in this process."""
+def stock() -> media.Stock:
+    """The clips to compare with, as of now, kept between calls in this process.
+
+    The rows of Fingerprint are the truth, in the order of `entered`; what a process holds, and the file that spares the next process
+    their reading, only follow them, so that a killed worker neither loses a clip nor adds one twice.
+    """
     key = str(settings.DATABASES["default"]["NAME"])
-    held, last = _stock.get(key) or (media.Stock(), 0)
-    if last and not Fingerprint.objects.filter(entered=last).exists():  # another database under the same name, or a removed clip
-        held, last = media.Stock(), 0
-    rows = Fingerprint.objects.filter(entered__gt=last).select_related("video").order_by("entered")
-    for row in rows.iterator(chunk_size=500):
-        hashes = np.frombuffer(bytes(row.hashes), np.uint8).reshape(-1, 32)
-        held.add(row.video_id, hashes, np.array(row.times), media.load_features(features_path(row.video)))
-        last = row.entered
-    _stock[key] = (held, last)
-    return held, last
+    with _following:
+        held = _followed(_stock.get(key) or media.Stock.load(stock_path()))
+        before = len(held)
+        rows = Fingerprint.objects.filter(entered__gt=held.last).select_related("video").order_by("entered")
+        for row in rows.iterator(chunk_size=500):
+            held.add(row.video_id, _hashes(row), media.load_features(features_path(row.video)), place=row.entered or 0)
+        _stock[key] = held
+        if len(held) // SAVE_AFTER > before // SAVE_AFTER:
+            held.save(stock_path())
+    return held
+
+
+def stock_path() -> Path:
+    return Path(settings.MEDIA_ROOT) / "features" / "stock.npz"
+
+
+def _followed(held: media.Stock) -> media.Stock:
+    """The stock without clips that were removed from the database; an empty one when it is of another database."""
+    entered = Fingerprint.objects.filter(entered__lte=held.last)
+    if not held.last or entered.count() == len(held):
+        return held if not held.last or entered.filter(entered=held.last).exists() else media.Stock()
+    here = set(entered.values_list("video_id", flat=True))
+    if here <= held.clips:
+        held.remove(held.clips - here)
+        held.last = entered.aggregate(last=Max("entered"))["last"] or 0
+    else:
+        held = media.Stock()
+    held.save(stock_path())  # what was taken down leaves the disk too
+    return held
+
+
+def _hashes(row: Fingerprint) -> np.ndarray:
+    return np.frombuffer(bytes(row.hashes), np.uint8).reshape(-1, 32)
 
 
 def deduplicate(video: Video) -> None:
@@ -151,7 +182,8 @@ def deduplicate(video: Video) -> None:
         return
     likenesses: dict[int, duplicates.Likeness] = {}
     while True:
-        held, last = stock()
+        held = stock()
+        last = held.last
         likenesses |= {found.other: found for found in likenesses_of(video, mine, held, known=set(likenesses))}
         found = rules.duplicate([likeness for likeness in likenesses.values() if Video.objects.filter(pk=likeness.other).exists()])
         if isinstance(found, rules.Drop) and not _gives_way(video, found):
@@ -162,7 +194,7 @@ def deduplicate(video: Video) -> None:
 
 
 def likenesses_of(video: Video, mine: Fingerprint, held: media.Stock, *, known: set[int]) -> list[duplicates.Likeness]:
-    """How the stored clips that share anything with this one resemble it; local features only where hashes leave a doubt."""
+    """How the stored clips that share anything with this one resemble it; a closer look only at the few that the stock names."""
     same_bytes = set(Video.objects.filter(sha256=video.sha256, fingerprint__entered__isnull=False).values_list("pk", flat=True))
     same_frames = set(
         Fingerprint.objects.filter(frames_sha256=mine.frames_sha256, entered__isnull=False).values_list("video_id", flat=True)
@@ -170,25 +202,14 @@ def likenesses_of(video: Video, mine: Fingerprint, held: media.Stock, *, known: 
     exact = (same_bytes | same_frames) - {video.pk}
     if exact:
         return [duplicates.Likeness(other, same_bytes=other in same_bytes, same_frames=other in same_frames) for other in sorted(exact)]
-    hashes, times = np.frombuffer(bytes(mine.hashes), np.uint8).reshape(-1, 32), np.array(mine.times)
-    features = media.load_features(features_path(video))
-    found = []
-    for other in held.candidates(hashes, features):
-        if other in known or other == video.pk:
-            continue
-        share, nearest, in_order = duplicates.compare(hashes, times, *held.hashes[other])
-        inliers, agreement = _closer_look(features, other)
-        found.append(duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=agreement))
-    return found
+    look = _look(mine)
+    wanted = [other for other in held.candidates(look.hashes, look.features) if other not in known and other != video.pk]
+    rows = {row.video_id: row for row in Fingerprint.objects.filter(video_id__in=wanted).select_related("video")}
+    return [media.compared(look, other, _look(rows[other])) for other in wanted if other in rows]
 
 
-def _closer_look(features: media.Features | None, other: int) -> tuple[int, float]:
-    theirs = Video.objects.filter(pk=other).first()
-    stored = media.load_features(features_path(theirs)) if theirs else None
-    if not features or not stored:
-        return 0, 0.0
-    inliers, agreements = media.same_scene(features, stored)
-    return inliers, duplicates.second_best(agreements)
+def _look(row: Fingerprint) -> media.Look:
+    return media.Look(_hashes(row), np.array(row.times), media.load_features(features_path(row.video)))
 
 
 @transaction.atomic

@@ -176,17 +176,13 @@ def test_an_edited_copy_is_recognised_and_another_clip_is_not(clip, other_clip, 
     other, other_features = look(other_clip, tmp_path)
     copy, copy_features = look(edited(clip, tmp_path / "edited.mp4", filters), tmp_path)
     stock = media.Stock()
-    stock.add(1, original.hashes, np.array(original.times), original_features)
-    stock.add(2, other.hashes, np.array(other.times), other_features)
-    found = []
-    for clip_id, (seen, features) in {1: (original, original_features), 2: (other, other_features)}.items():
-        share, nearest, in_order = duplicates.compare(copy.hashes, np.array(copy.times), seen.hashes, np.array(seen.times))
-        inliers, agreements = media.same_scene(copy_features, features)
-        found.append(
-            duplicates.Likeness(
-                clip_id, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=duplicates.second_best(agreements)
-            )
-        )
+    stock.add(1, original.hashes, original_features)
+    stock.add(2, other.hashes, other_features)
+    looks = {
+        number: media.Look(seen.hashes, np.array(seen.times), features)
+        for number, (seen, features) in enumerate([(copy, copy_features), (original, original_features), (other, other_features)])
+    }
+    found = [media.compared(looks[0], number, looks[number]) for number in (1, 2)]
     assert stock.candidates(copy.hashes, copy_features)[0] == 1
     decided = duplicates.decide(found)
     assert isinstance(decided, duplicates.Same)
