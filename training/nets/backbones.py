@@ -154,7 +154,13 @@ class SwinBlock(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Multi-head self-attention inside each window, with a learnt bias for each relative position."""
+    """Multi-head self-attention inside each window, with a learnt bias for each relative position.
+
+    fused: by torch's fused kernel, or step by step; None: the faster, which is the kernel on a GPU, and on a processor not,
+    since a bias that is learnt keeps torch from fusing there.
+    """
+
+    fused: bool | None = None
 
     def __init__(self, dim: int, heads: int, window: Size) -> None:
         super().__init__()
@@ -166,15 +172,29 @@ class WindowAttention(nn.Module):
 
     def forward(self, x_BGNC: Tensor, index_NN: Tensor, mask_GNN: Tensor | None) -> Tensor:
         B, G, N, C = x_BGNC.shape
-        h, d = self.heads, C // self.heads
-        q, k, v = self.qkv(x_BGNC).view(B, G, N, 3, h, d).permute(3, 0, 1, 4, 2, 5).reshape(3, B * G, h, N, d)
-        bias = self.relative_position_bias_table[index_NN.flatten()].view(1, N, N, h).permute(0, 3, 1, 2)
+        q, k, v = self.qkv(x_BGNC).view(B, G, N, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5).unbind()  # (B, G, h, N, d) each
+        bias = self.relative_position_bias_table.index_select(0, index_NN.flatten()).view(1, N, N, self.heads).permute(0, 3, 1, 2)
         if mask_GNN is not None:
-            # Windows move beside the heads, so that one bias with its masks serves every clip of the batch without a copy.
-            q, k, v = (x.reshape(B, G * h, N, d) for x in (q, k, v))
-            bias = (bias + mask_GNN[:, None]).reshape(1, G * h, N, N)
-        x = functional.scaled_dot_product_attention(q, k, v, bias.to(q.dtype))
-        return self.proj(x.reshape(B, G, h, N, d).transpose(2, 3).reshape(B, G, N, C))
+            bias = bias + mask_GNN[:, None]  # (G, h, N, N)
+        fused = x_BGNC.is_cuda if self.fused is None else self.fused
+        x = (fused_attention if fused else stepwise_attention)(q, k, v, bias)
+        return self.proj(x.transpose(2, 3).reshape(B, G, N, C))
+
+
+def stepwise_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q k' / sqrt(d) + bias) v. q, k, v (B, G, h, N, d); bias (1 or G, h, N, N)."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    return (scores + bias).softmax(-1).to(v.dtype) @ v
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """The same by torch's kernel."""
+    B, G, h, N, d = q.shape
+    # Where windows differ they move beside the heads, so that one bias serves every clip of the batch without a copy.
+    shape = (B * G, h, N, d) if len(bias) == 1 else (B, G * h, N, d)
+    q, k, v = (x.reshape(shape) for x in (q, k, v))
+    x = functional.scaled_dot_product_attention(q, k, v, bias.reshape(1, -1, N, N).to(q.dtype))
+    return x.view(B, G, h, N, d)
 
 
 class Mlp(nn.Module):

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from training.nets.backbones import AudioResNet, VideoSwinT, bias_index, clipped_window, shift_mask
+from training.nets.backbones import AudioResNet, VideoSwinT, WindowAttention, bias_index, clipped_window, shift_mask
 
 FULL = (8, 7, 7)
 
@@ -41,6 +41,27 @@ def test_legacy_slice_agrees_only_while_height_and_width_are_whole():
     assert torch.equal(bias_index((4, 7, 7), FULL, legacy_slice=True), bias_index((4, 7, 7), FULL))
     same = bias_index((4, 4, 4), FULL, legacy_slice=True) == bias_index((4, 4, 4), FULL)
     assert 0.03 < same.double().mean() < 0.07  # 5 % in the last stage at 112 pixels
+
+
+@pytest.mark.parametrize("size", [32, 56, 72])  # one window a map; several, shifted; several, padded
+def test_the_fused_kernel_answers_and_learns_as_the_steps_do(size):
+    torch.manual_seed(3)
+    net = VideoSwinT(embed_dim=8, depths=(2, 2), num_heads=(2, 4), window=(2, 4, 4), drop_path=0.0)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    video = torch.randn(2, 3, 8, size, size)
+    answers = []
+    for fused in (None, False, True):
+        for module in net.modules():
+            if isinstance(module, WindowAttention):
+                module.fused = fused
+        net.zero_grad()
+        tokens = net(video)
+        tokens.square().mean().backward()
+        answers.append([tokens.detach(), *(parameter.grad.clone() for parameter in net.parameters())])
+    for other in answers[1:]:
+        for mine, theirs in zip(answers[0], other, strict=True):
+            torch.testing.assert_close(theirs, mine, rtol=1e-3, atol=1e-5)
 
 
 def test_a_window_is_clipped_to_the_map_and_then_not_shifted():
