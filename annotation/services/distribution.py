@@ -12,9 +12,11 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Count
+from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Batch, Group, Person, Rung, Sample, TimelineEvent
 from annotation.rules.voting import MEMBERS
+from annotation.rules.warnings import content_flags
 from annotation.selectors import loads, members_active, paces
 from annotation.services.refusals import Conflict
 from crawler.models import Check, Video
@@ -127,12 +129,11 @@ def _hand_out(
 
 
 def _warnings(videos: Sequence[Video]) -> dict[int, list[str]]:
-    """Why the cleaning review hesitated about a video that was kept all the same."""
+    """The content flags of videos about which the cleaning review hesitated and that were kept all the same."""
     found: dict[int, list[str]] = {video.pk: [] for video in videos}
-    rows = Check.objects.filter(video__in=videos, verdict=Check.Verdict.REVIEW).order_by("pk").values_list("video_id", "name")
-    for video_id, name in rows:
-        if name not in found[video_id]:
-            found[video_id].append(name)
+    doubts = Check.objects.filter(video__in=videos, verdict=Check.Verdict.REVIEW).order_by("pk")
+    for video_id, name, evidence in doubts.values_list("video_id", "name", "evidence"):
+        found[video_id] += [flag for flag in content_flags(name, evidence or {}) if flag not in found[video_id]]
     return found
 
 
@@ -176,10 +177,10 @@ def round_open(*, round: str, sample_ids: Iterable[int], people: Iterable[Person
 def batch_open(leader: Person, *, size: int) -> tuple[Batch, int]:
     """A leader takes the next videos for the own group: the batch and its number of samples."""
     if leader.group is None:
-        raise ValidationError("You lead no group; ask your manager.", code="no_group")
+        raise ValidationError(_("You lead no group; ask your manager."), code="no_group")
     made = distribute(limit=size, group=leader.group, by=leader)
     if not made:
-        raise ValidationError("No cleaned video waits, or your group has fewer than three annotators at work.", code="nothing_waits")
+        raise ValidationError(_("No cleaned video waits, or your group has fewer than three annotators at work."), code="nothing_waits")
     return Batch.objects.filter(group=leader.group, opened_by=leader).latest("pk"), made
 
 
@@ -189,7 +190,7 @@ def batch_collect(batch: Batch, *, now: datetime) -> Batch:
     batch = Batch.objects.select_for_update(no_key=True).get(pk=batch.pk)
     waiting = batch.samples.filter(state=Sample.State.OPEN, rung=Rung.MEMBER).count()
     if waiting:
-        raise Conflict(f"{waiting} clips of this batch still wait for members' votes.", code="not_finished")
+        raise Conflict(_("%(n)d clips of this batch still wait for members' votes.") % {"n": waiting}, code="not_finished")
     if batch.collected_at is None:
         batch.collected_at = now
         batch.save(update_fields=["collected_at"])

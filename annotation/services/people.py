@@ -13,9 +13,11 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Group, Membership, Person, Rung, Sample, StaffChange
 from annotation.rules.taxonomy import EMOTIONS
+from annotation.rules.warnings import FLAGS
 from annotation.selectors import LIVE
 from annotation.services.refusals import BadLines
 from annotation.services.turns import seat_fill
@@ -43,7 +45,7 @@ def person_create(
     Raises ValidationError if the username is taken or a value is out of range.
     """
     if User.objects.filter(username=username).exists():
-        raise ValidationError(f"The username {username} is taken.", code="username_taken")
+        raise ValidationError(_("The username %(name)s is taken.") % {"name": username}, code="username_taken")
     user = User(username=username)
     user.set_password(password)  # None: no password fits
     user.full_clean(exclude=["password"])
@@ -67,7 +69,9 @@ def role_grant(person: Person) -> None:
 def _check_factors(person: Person) -> None:
     for factor in FACTORS:
         if not 0 <= getattr(person, factor) <= 100:
-            raise ValidationError(f"{factor} is {getattr(person, factor):g}, outside 0..100.", code="factor")
+            raise ValidationError(
+                _("%(factor)s is %(value)g, outside 0..100.") % {"factor": factor, "value": getattr(person, factor)}, code="factor"
+            )
 
 
 def _group(group: Group | str) -> Group:
@@ -92,7 +96,7 @@ def person_move(person: Person, group: Group | None, *, reason: str, by: User | 
 def person_pause(person: Person, *, reason: str, by: User | None = None, reassign: bool = False) -> int:
     """Gives a person no more work; with reassign the open member turns go to others at once. Returns how many moved."""
     if not reason.strip():
-        raise ValidationError("Give a reason; the person will read it.", code="reason_required")
+        raise ValidationError(_("Give a reason; the person will read it."), code="reason_required")
     person.paused_reason = reason.strip()[:200]
     person.save(update_fields=["paused_reason"])
     moved = turns_reassign(person) if reassign else 0
@@ -243,4 +247,4 @@ def preferences_save(person: Person, *, preferences: dict[str, Any] | None = Non
 
 def opt_outs_known() -> tuple[str, ...]:
     """Emotions and content flags that a person may opt out of."""
-    return (*EMOTIONS, "nsfw", "violence", "gore", "text")
+    return (*EMOTIONS, *FLAGS)

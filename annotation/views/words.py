@@ -15,6 +15,9 @@ WARNING_NAMES = {
     "nsfw": gettext_lazy("nudity"),
     "violence": gettext_lazy("violence"),
     "gore": gettext_lazy("injuries"),
+    "self-harm": gettext_lazy("self-harm"),
+    "hate": gettext_lazy("hate"),
+    "drugs": gettext_lazy("drugs"),
     "text": gettext_lazy("strong language"),
 }
 # What each emotion means, with clips that show it (the guide's short form).
