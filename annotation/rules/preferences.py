@@ -39,6 +39,23 @@ BREAK_MINUTES = 45
 MOST_BREAK_MINUTES = 240
 
 
+class TwoActions(ValueError):
+    """One key cannot do both; the page says it in the reader's language."""
+
+    def __init__(self, key: str, first: str, second: str) -> None:
+        super().__init__(f"{key!r} is set for both {first} and {second}")
+        self.key, self.first, self.second = key, first, second
+
+
+class NoKey(ValueError):
+    """This cannot be a key of the workbench."""
+
+    def __init__(self, action: str, key: Any) -> None:
+        known = ", ".join(sorted(NAMED_KEYS))
+        super().__init__(f"{action}: {key!r} cannot be used; take a letter, a sign, or one of {known} (digits are the confidence)")
+        self.action, self.key = action, key
+
+
 def preferences_checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as they may be stored. Raises ValueError naming what is unknown or makes no sense."""
     unknown = set(given) - set(CHECKS)
@@ -58,7 +75,7 @@ def _keys(value: Any) -> dict[str, str]:
     taken: dict[str, str] = {}
     for action, key in {**DEFAULT_KEYS, **own}.items():
         if key in taken:
-            raise ValueError(f"{key!r} is set for both {taken[key]} and {action}")
+            raise TwoActions(key, taken[key], action)
         taken[key] = action
     return {action: key for action, key in own.items() if key != DEFAULT_KEYS[action]}
 
@@ -66,9 +83,7 @@ def _keys(value: Any) -> dict[str, str]:
 def _key(action: str, key: Any) -> str:
     if isinstance(key, str) and (key in NAMED_KEYS or (len(key) == 1 and key.isprintable() and not key.isdigit())):
         return key if key in NAMED_KEYS else key.lower()
-    raise ValueError(
-        f"{action}: {key!r} cannot be used; take a letter, a sign, or one of {', '.join(sorted(NAMED_KEYS))} (digits are the confidence)"
-    )
+    raise NoKey(action, key)
 
 
 def _break_minutes(value: Any) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Group, Person, Rung, StaffChange
 from annotation.rules.staffing import MEN, WOMEN, Allocation, Candidate, allocation_score, groups_balance
@@ -80,7 +81,7 @@ def groups_assign(*, dry_run: bool = False, num_groups: int | None = None, by: U
     for person in proposal.allocation.reserve:
         person_move(people[person.key], None, reason="reserve", by=by, kind="grouped")
     for letter, staff in zip(proposal.letters, proposal.allocation.groups, strict=True):
-        group, _ = Group.objects.get_or_create(letter=letter)
+        group = Group.objects.get_or_create(letter=letter)[0]
         reason = f"Eq. 1: group mean p {staff.p:.2f}, spread {proposal.allocation.spread:.2f}"
         for member in (*staff.members, staff.leader):
             person_move(people[member.key], group, reason=reason, by=by, kind="grouped")
@@ -106,13 +107,13 @@ def member_swap(high: Person, low: Person, *, reason: str, by: User | None = Non
     locked = {p.pk: p for p in Person.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=[high.pk, low.pk]).order_by("pk")}
     high, low = locked[high.pk], locked[low.pk]
     if not reason.strip():
-        raise ValidationError("Give a reason for the swap.", code="reason_required")
+        raise ValidationError(_("Give a reason for the swap."), code="reason_required")
     if high.role != Person.Role.ANNOTATOR or low.role != Person.Role.ANNOTATOR:
-        raise ValidationError("Only members are swapped, never leaders.", code="not_members")
+        raise ValidationError(_("Only members are swapped, never leaders."), code="not_members")
     if high.gender != low.gender:
-        raise ValidationError("Only people of one gender are swapped: a group is two men and one woman.", code="gender")
+        raise ValidationError(_("Only people of one gender are swapped: a group is two men and one woman."), code="gender")
     if high.group is None or low.group is None or high.group_id == low.group_id:
-        raise Conflict("They are not in two different groups (any more).", code="same_group")
+        raise Conflict(_("They are not in two different groups (any more)."), code="same_group")
     first, second = high.group, low.group
     ours, theirs = _untouched(high, low), _untouched(low, high)
     Assignment.objects.filter(pk__in=ours).update(person=low, lease_token=None, lease_expires_at=None)
@@ -134,7 +135,7 @@ def _untouched(person: Person, other: Person) -> list[int]:
 def person_override(person: Person, *, letter: str, reason: str, by: User | None = None) -> list[str]:
     """A manager's own choice of group, with a reason; gives what is now unlike Sec. III-B in the groups concerned."""
     if not reason.strip():
-        raise ValidationError("Give a reason for placing someone by hand.", code="reason_required")
+        raise ValidationError(_("Give a reason for placing someone by hand."), code="reason_required")
     group = Group.objects.get_or_create(letter=letter)[0] if letter else None
     person_move(person, group, reason=reason, by=by, kind="moved")
     return groups_oddities()
@@ -147,5 +148,8 @@ def groups_oddities() -> list[str]:
         members = [person.gender for person in group.people.all() if person.role == Person.Role.ANNOTATOR]
         leaders = sum(person.role == Person.Role.LEADER for person in group.people.all())
         if (members.count("M"), members.count("F"), leaders) != (MEN, WOMEN, 1):
-            odd.append(f"group {group}: {members.count('M')} men, {members.count('F')} women, {leaders} leaders")
+            odd.append(
+                _("group %(group)s: %(men)d men, %(women)d women, %(leaders)d leaders")
+                % {"group": group, "men": members.count("M"), "women": members.count("F"), "leaders": leaders}
+            )
     return odd

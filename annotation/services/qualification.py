@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.models import Attendance, GoldItem, Person, QualificationAttempt, StaffChange, TrainingSession
 from annotation.rules import sentiment
@@ -35,9 +36,9 @@ def qualification_start(person: Person, *, part: str, rng: np.random.Generator) 
     if earlier and earlier[-1].finished_at is None:
         return earlier[-1]
     if any(attempt.score is not None and attempt.score >= PASS_MARK for attempt in earlier):
-        raise Conflict("This part is passed already.", code="passed")
+        raise Conflict(_("This part is passed already."), code="passed")
     if len(earlier) >= settings.QUALIFICATION_ATTEMPTS:
-        raise Conflict(f"All {len(earlier)} attempts are used; ask your manager.", code="no_attempts_left")
+        raise Conflict(_("All %(n)d attempts are used; ask your manager.") % {"n": len(earlier)}, code="no_attempts_left")
     items = _items(part)
     order = rng.permutation(len(items))
     if part == Part.QUALITY:
@@ -51,7 +52,9 @@ def _items(part: str) -> list[str]:
         return [scene.key for scene in sentiment.SCENES]
     items = [str(pk) for pk in gold_of_test().order_by("pk").values_list("pk", flat=True)]
     if len(items) < LEAST_QUALITY_ITEMS:
-        raise ValidationError(f"The test needs {LEAST_QUALITY_ITEMS} gold items, but there are {len(items)}.", code="no_gold")
+        raise ValidationError(
+            _("The test needs %(least)d gold items, but there are %(n)d.") % {"least": LEAST_QUALITY_ITEMS, "n": len(items)}, code="no_gold"
+        )
     return items
 
 
@@ -64,11 +67,14 @@ def qualification_finish(attempt: QualificationAttempt, *, answers: Mapping[str,
     """
     attempt = QualificationAttempt.objects.select_for_update(no_key=True).get(pk=attempt.pk)
     if attempt.finished_at:
-        raise Conflict("This attempt was handed in already.", code="finished")
+        raise Conflict(_("This attempt was handed in already."), code="finished")
     missing = [item for item in attempt.items if not answers.get(item)]
     unknown = set(answers) - set(attempt.items)
     if missing or unknown:
-        raise ValidationError(f"{len(missing)} items have no answer, {len(unknown)} answers have no item.", code="answers")
+        raise ValidationError(
+            _("%(missing)d items have no answer, %(unknown)d answers have no item.") % {"missing": len(missing), "unknown": len(unknown)},
+            code="answers",
+        )
     said = [_emotion(answers[item]) for item in attempt.items]
     result = score(said, _accepted(attempt))
     attempt.answers, attempt.score, attempt.hints, attempt.finished_at = said, result.score, [list(pair) for pair in result.hints], now
@@ -105,10 +111,10 @@ def _qualify_if_passed(person_id: int, now: datetime) -> None:
 def qualification_record(person: Person, *, sentiment: float, quality: float, source: str, now: datetime, by: User | None = None) -> bool:
     """Notes the scores of a test held elsewhere, with who vouches for it; True if the person is qualified by them."""
     if not source.strip():
-        raise ValidationError("Say where the test was held and by whom.", code="reason_required")
+        raise ValidationError(_("Say where the test was held and by whom."), code="reason_required")
     for part, percent in ((Part.SENTIMENT, sentiment), (Part.QUALITY, quality)):
         if not 0 <= percent <= 100:
-            raise ValidationError(f"{percent:g} is outside 0..100.", code="score")
+            raise ValidationError(_("%(value)g is outside 0..100.") % {"value": percent}, code="score")
         number = QualificationAttempt.objects.filter(person=person, part=part).count() + 1
         QualificationAttempt.objects.create(
             person=person, part=part, number=number, score=percent, items=[f"held elsewhere: {source}"], finished_at=now

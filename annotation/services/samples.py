@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Flag, Person, Rung, Sample, TimelineEvent, Vote
 from annotation.selectors import LIVE
@@ -76,7 +77,7 @@ def sample_restore(sample: Sample, *, by: Person | None, reason: str, now: datet
     """Takes an excluded sample back into labelling after someone has looked; its flags are cleared, its votes stand."""
     sample = Sample.objects.select_for_update(no_key=True).get(pk=sample.pk)
     if sample.state != Sample.State.EXCLUDED:
-        raise Conflict(f"The sample is {sample.state}, not excluded.", code="not_excluded")
+        raise Conflict(_("The sample is %(state)s, not excluded.") % {"state": sample.state}, code="not_excluded")
     _require(reason)
     Flag.objects.filter(sample=sample).delete()
     sample.state = Sample.State.OPEN
@@ -105,7 +106,7 @@ def sample_reopen(sample: Sample, *, by: Person | None, reason: str, now: dateti
     _require(reason)
     sample = Sample.objects.select_for_update(no_key=True).get(pk=sample.pk)
     if sample.state != Sample.State.DECIDED:
-        raise Conflict(f"The sample is {sample.state}: there is no label to open again.", code="not_decided")
+        raise Conflict(_("The sample is %(state)s: there is no label to open again.") % {"state": sample.state}, code="not_decided")
     before = {"label": sample.label, "rung": sample.decided_rung, "reason": reason.strip()}
     superseded = Vote.objects.filter(sample=sample, round=LABEL, rung=Rung.EXPERT, undone_at__isnull=True)
     Assignment.objects.filter(votes__in=superseded).update(state=Assignment.State.WITHDRAWN)
@@ -119,4 +120,4 @@ def sample_reopen(sample: Sample, *, by: Person | None, reason: str, now: dateti
 
 def _require(reason: str) -> None:
     if not reason.strip():
-        raise ValidationError("Give a reason; it stays on the sample's timeline.", code="reason_required")
+        raise ValidationError(_("Give a reason; it stays on the sample's timeline."), code="reason_required")

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Person, Rung, Sample, TimelineEvent
 from annotation.selectors import LIVE, TAKEN, loads, people_active
@@ -44,9 +45,9 @@ class Turn:
 def person_check(person: Person) -> None:
     """Raises NotEligible unless the person may be given work now."""
     if person.paused_reason:
-        raise NotEligible(f"You are paused: {person.paused_reason}. Your manager can resume you.", code="paused")
+        raise NotEligible(_("You are paused: %(reason)s. Your manager can resume you.") % {"reason": person.paused_reason}, code="paused")
     if person.role == Person.Role.ANNOTATOR and person.qualified_at is None:
-        raise NotEligible("Pass the labelling test first (90 or more in both parts).", code="not_qualified")
+        raise NotEligible(_("Pass the labelling test first (90 or more in both parts)."), code="not_qualified")
 
 
 @transaction.atomic
@@ -134,10 +135,10 @@ def lease_refusal(assignment: Assignment, lease_token: uuid.UUID | None) -> Conf
     """Says why a turn could not be written to."""
     fresh = Assignment.objects.only("state", "lease_token").get(pk=assignment.pk)
     if fresh.state in LIVE and fresh.lease_token != lease_token:
-        return Conflict("This clip is open in another window of yours; continue there, or take it over here.", code="lease_lost")
+        return Conflict(_("This clip is open in another window of yours; continue there, or take it over here."), code="lease_lost")
     if fresh.state == Assignment.State.SUBMITTED:
-        return Conflict("You have already submitted this clip.", code="already_submitted")
-    return Conflict("This clip is no longer waiting for you.", code="closed")
+        return Conflict(_("You have already submitted this clip."), code="already_submitted")
+    return Conflict(_("This clip is no longer waiting for you."), code="closed")
 
 
 @transaction.atomic
@@ -157,7 +158,7 @@ def assignment_skip(assignment: Assignment, *, reason: str, now: datetime) -> Pe
     """
     reason = reason.strip()
     if not reason:
-        raise ValidationError("Say why you skip this clip.", code="reason_required")
+        raise ValidationError(_("Say why you skip this clip."), code="reason_required")
     sample = Sample.objects.select_for_update(no_key=True).get(pk=assignment.sample_id)
     skipped = Assignment.objects.filter(pk=assignment.pk, state__in=LIVE).update(
         state=Assignment.State.SKIPPED, skip_reason=reason[:200], lease_token=None, lease_expires_at=None

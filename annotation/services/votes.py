@@ -9,11 +9,13 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Rung, Sample, TimelineEvent, Vote
 from annotation.rules import taxonomy
 from annotation.services.gold import gold_check
 from annotation.services.ladder import ladder_advance
+from annotation.services.prelabels import prelabel_record
 from annotation.services.refusals import Conflict
 from annotation.services.turns import lease_refusal, turn_held_by
 
@@ -38,7 +40,7 @@ def vote_cast(
     """
     chosen = _adjective(adjective)
     if confidence is None or not 0 <= confidence <= 1:
-        raise ValidationError("Give a confidence between 0 and 1.", code="confidence")
+        raise ValidationError(_("Give a confidence between 0 and 1."), code="confidence")
     vote = Vote(
         assignment=assignment,
         sample_id=assignment.sample_id,
@@ -69,6 +71,7 @@ def _cast(vote: Vote, *, lease_token: uuid.UUID | None, active_ms: int | None) -
         if earlier.client_id == vote.client_id:
             return _same(earlier, vote)
     _take(vote.assignment, lease_token=lease_token, now=vote.created_at, active_ms=active_ms)
+    vote.prelabel = prelabel_record(vote.sample_id, round=vote.round)
     vote.save(force_insert=True)
     events = [TimelineEvent(sample=sample, kind="voted", person_id=vote.person_id, detail=_told(vote))]
     if vote.round == LABEL:
@@ -80,7 +83,7 @@ def _cast(vote: Vote, *, lease_token: uuid.UUID | None, active_ms: int | None) -
 def _used_elsewhere(client_id: uuid.UUID) -> Exception:
     """What to raise for a client_id that another sample's vote has already; anything else was not expected."""
     if Vote.objects.filter(client_id=client_id).exists():
-        return Conflict("This client_id was used for another clip; make a new one for each submission.", code="client_id_used")
+        return Conflict(_("This client_id was used for another clip; make a new one for each submission."), code="client_id_used")
     return RuntimeError(f"the vote {client_id} broke a constraint of the database")
 
 
@@ -93,9 +96,9 @@ def _adjective(key: str) -> taxonomy.Adjective:
 
 def _same(earlier: Vote, vote: Vote) -> Vote:
     if earlier.assignment_id != vote.assignment_id:
-        raise Conflict("This client_id was used for another clip; make a new one for each submission.", code="client_id_used")
+        raise Conflict(_("This client_id was used for another clip; make a new one for each submission."), code="client_id_used")
     if earlier.undone_at:
-        raise Conflict("This vote was undone; submit again with a new client_id.", code="undone")
+        raise Conflict(_("This vote was undone; submit again with a new client_id."), code="undone")
     return earlier
 
 
@@ -129,9 +132,12 @@ def vote_undo(vote: Vote, *, now: datetime) -> Assignment:
     sample = Sample.objects.select_for_update(no_key=True).get(pk=vote.sample_id)
     vote = Vote.objects.select_related("assignment").get(pk=vote.pk)
     if vote.undone_at:
-        raise Conflict("This vote has already been undone.", code="undone")
+        raise Conflict(_("This vote has already been undone."), code="undone")
     if now - vote.created_at > timedelta(seconds=settings.UNDO_S):
-        raise Conflict(f"A vote can be undone for {settings.UNDO_S} s only; ask your leader to re-open the clip.", code="too_late")
+        raise Conflict(
+            _("A vote can be undone for %(seconds)d s only; ask your leader to re-open the clip.") % {"seconds": settings.UNDO_S},
+            code="too_late",
+        )
     _check_untouched(vote, sample)
     vote.undone_at = now
     vote.save(update_fields=["undone_at"])
@@ -147,9 +153,9 @@ def _check_untouched(vote: Vote, sample: Sample) -> None:
     if vote.round != LABEL:
         return
     if sample.state == Sample.State.EXCLUDED:
-        raise Conflict("The clip was taken out of labelling since.", code="closed")
+        raise Conflict(_("The clip was taken out of labelling since."), code="closed")
     if Vote.objects.filter(sample=sample, round=LABEL, rung__in=HIGHER[vote.rung], undone_at__isnull=True).exists():
-        raise Conflict("A leader or the expert has voted since; ask your leader to re-open the clip.", code="voted_above")
+        raise Conflict(_("A leader or the expert has voted since; ask your leader to re-open the clip."), code="voted_above")
 
 
 def _reopen_turn(vote: Vote, *, now: datetime) -> Assignment:

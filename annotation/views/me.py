@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 from annotation import selectors, services
 from annotation.access import person_of
 from annotation.models import Person
-from annotation.rules.preferences import BREAK_MINUTES, DEFAULT_KEYS, MOST_BREAK_MINUTES, preferences_checked
+from annotation.rules.preferences import BREAK_MINUTES, DEFAULT_KEYS, MOST_BREAK_MINUTES, NoKey, TwoActions, preferences_checked
 from annotation.services.people import opt_outs_known
 from annotation.views.words import ACTIONS, EMOTION_NAMES, WARNING_NAMES
 
@@ -72,10 +72,24 @@ def _save(request: HttpRequest, person: Person) -> HttpResponse:
             _save_wellbeing(request, person)
             anchor = "#wellbeing"
     except ValueError as error:
-        messages.error(request, str(error))
+        messages.error(request, problem_told(error))
         return redirect("annotation:me")
     messages.success(request, _("Saved."))
     return redirect(f"{request.path}{anchor}")
+
+
+def problem_told(error: ValueError) -> str:
+    """What is wrong with the settings, in the reader's language."""
+    names = dict(ACTIONS)
+    if isinstance(error, TwoActions):
+        return _("%(key)s is set for both “%(first)s” and “%(second)s”.") % {
+            "key": error.key,
+            "first": names[error.first],
+            "second": names[error.second],
+        }
+    if isinstance(error, NoKey):
+        return _("%(key)s cannot be a key; take a letter, a sign or an arrow (digits are the confidence).") % {"key": repr(error.key)}
+    return str(error)
 
 
 def _save_wellbeing(request: HttpRequest, person: Person) -> None:
@@ -83,6 +97,8 @@ def _save_wellbeing(request: HttpRequest, person: Person) -> None:
         minutes = int(request.POST.get("break_minutes", ""))
     except ValueError:
         raise ValueError(_("Say after how many minutes, as a whole number.")) from None
+    if not 0 <= minutes <= MOST_BREAK_MINUTES:
+        raise ValueError(_("Breaks come after 0 (never) to %(most)d minutes.") % {"most": MOST_BREAK_MINUTES})
     opted_out = [flag for flag in request.POST.getlist("opted_out") if flag in opt_outs_known()]
     wanted = preferences_checked({"break_minutes": minutes, "blur": "blur" in request.POST})
     services.preferences_save(person, preferences=wanted, opted_out=opted_out)
