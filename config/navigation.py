@@ -1,5 +1,6 @@
 """The pages a person may open, in the order of the work, for the site's frame."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,17 @@ class Page:
     title: Any
     name: str  # URL name
     permission: str
+    shown: Callable[[Any], bool] = lambda user: True
+
+
+def awaits_test(user: Any) -> bool:
+    """Whether this annotator gets no clips before the labelling test is passed."""
+    person = getattr(user, "person", None)
+    return person is not None and person.qualified_at is None
 
 
 PAGES = [
+    Page(_("Test"), "annotation:qualify", "annotation.label", shown=awaits_test),
     Page(_("Label"), "annotation:annotate", "annotation.label"),
     Page(_("Group"), "annotation:leader", "annotation.lead_group"),
     Page(_("Expert"), "annotation:expert", "annotation.decide_as_expert"),
@@ -40,6 +49,6 @@ def pages(request: HttpRequest) -> dict[str, Any]:
             url = reverse(page.name)
         except NoReverseMatch:
             continue
-        if user.has_perm(page.permission):
+        if user.has_perm(page.permission) and page.shown(user):
             links.append({"title": page.title, "url": url, "current": request.path.startswith(url)})
     return {"pages": links}
