@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Avg, Count, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from annotation.models import (
@@ -229,6 +230,45 @@ def _part_standing(part: QualificationAttempt.Part, attempts: list[Qualification
         "last": handed_in[-1] if handed_in else None,
         "num_gold": num_gold,
     }
+
+
+def gold_overview() -> list[dict[str, Any]]:
+    """Every gold item with how often it was met hidden among the work, and how often the answer was right. Two queries.
+
+    A gold item that good annotators get wrong is more likely wrong itself.
+    """
+    said: dict[int, Counter[str]] = {}
+    rows = votes_live("gold").values_list("sample__video", "emotion").annotate(n=Count("pk")).order_by()
+    for video_id, emotion, n in rows:
+        said.setdefault(video_id, Counter())[emotion] = n
+    items = GoldItem.objects.select_related("video").defer("video__raw").order_by("-in_test", "-hidden", "video__number")
+    return [
+        {
+            "item": item,
+            "num_met": said.get(item.video_id, Counter()).total(),
+            "num_right": sum(said.get(item.video_id, Counter())[emotion] for emotion in item.emotions),
+        }
+        for item in items
+    ]
+
+
+def gold_candidates(*, limit: int = 12, among: int = 400) -> QuerySet[Sample]:
+    """Samples decided of late on which the three members named one emotion, and that are no gold items yet: the surest, first."""
+    latest = Sample.objects.filter(state=Sample.State.DECIDED, decided_rung=Rung.MEMBER).order_by("-pk").values("pk")[:among]
+    of_members = Q(votes__round=LABEL, votes__rung=Rung.MEMBER, votes__undone_at__isnull=True)
+    return (
+        Sample.objects.filter(pk__in=list(latest.values_list("pk", flat=True)), video__gold__isnull=True)
+        .exclude(video__file="")
+        .select_related("video")
+        .defer("video__raw")
+        .annotate(
+            num_votes=Count("votes", filter=of_members),
+            num_emotions=Count("votes__emotion", filter=of_members, distinct=True),
+            sure=Avg("votes__confidence", filter=of_members),
+        )
+        .filter(num_votes=3, num_emotions=1)
+        .order_by("-sure", "-pk")[:limit]
+    )
 
 
 def attendance() -> dict[int, dict[str, Any]]:

@@ -3,9 +3,9 @@
 from django.urls import path
 
 from annotation.api import me, qualification, samples, staff, turns
+from annotation.views import gold, qualify, webhooks, workbench
 from annotation.views import me as my_page
 from annotation.views import people as people_page
-from annotation.views import qualify, webhooks, workbench
 
 app_name = "annotation"
 API = "api/v1/"
@@ -16,6 +16,7 @@ urlpatterns = [
     path("expert/", workbench.expert, name="expert"),
     path("me/", my_page.me, name="me"),
     path("people/", people_page.people, name="people"),
+    path("gold/", gold.gold, name="gold"),
     path("webhooks/", webhooks.webhooks, name="webhooks"),
     path(f"{API}assignments/next", turns.NextView.as_view(), name="api-next"),
     path(f"{API}assignments/<int:pk>/draft", turns.DraftView.as_view(), name="api-draft"),

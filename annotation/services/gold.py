@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, GoldItem, Person, StaffChange, Vote
 from annotation.rules.qualification import must_pause
 from annotation.rules.taxonomy import parse_emotion
 from annotation.selectors import LIVE, members_active, votes_live
+from crawler.models import Video
 
 WINDOW = 50  # a check lies somewhere among the next so many clips
 GOLD_LOOKS_AT = 50  # latest gold votes
@@ -76,12 +80,21 @@ def _mix_in(person: Person, round: str, due: float, samples: QuerySet, rng: np.r
     return len(Assignment.objects.bulk_create(turns))
 
 
+def gold_appoint(video: Video, *, emotions: Sequence[str], source: str, in_test: bool, hidden: bool) -> GoldItem:
+    """The same by a manager's hand. Raises ValidationError without a source, or for a clip that nobody could be shown."""
+    if not source.strip():
+        raise ValidationError(_("Say who vouches for it, or which votes."), code="source")
+    if video.state != Video.State.ACCEPTED or not video.file:
+        raise ValidationError(_("%(clip)s has not been cleaned and kept, so it cannot be shown.") % {"clip": video}, code="clip")
+    return gold_add(video_id=video.pk, emotions=list(dict.fromkeys(emotions)), source=source.strip(), in_test=in_test, hidden=hidden)
+
+
 def gold_add(*, video_id: int, emotions: list[str], source: str, in_test: bool = True, hidden: bool = True) -> GoldItem:
     """Makes a clip a gold item, or changes what counts as right for it. Raises ValueError for an unknown emotion."""
     keys = [parse_emotion(emotion) for emotion in emotions]
     if not keys:
         raise ValueError("a gold item needs at least one right emotion")
-    item, _ = GoldItem.objects.update_or_create(
+    item, _made = GoldItem.objects.update_or_create(
         video_id=video_id, defaults={"emotions": keys, "source": source, "in_test": in_test, "hidden": hidden}
     )
     return item

@@ -51,6 +51,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "annotation:expert": {"get": "expert"},
     "annotation:me": {"get": SIGNED_IN, "post": SIGNED_IN},
     "annotation:people": {"get": PEOPLE, "post": PEOPLE},
+    "annotation:gold": {"get": PEOPLE, "post": PEOPLE},
     "annotation:webhooks": {"get": PEOPLE, "post": PEOPLE},
     "annotation:api-next": {"post": LABELS},
     "annotation:api-draft": {"put": LABELS},
