@@ -21,11 +21,16 @@ WALL_S = 150.0
 REPORT_BYTES = 4 * 2**20
 FEATURE_BYTES = 4 * 2**20
 TRANSCODED_BYTES = 400 * 2**20
+FFMPEG_KILLED = f"ffmpeg ended with {-signal.SIGKILL}"  # as the child words it
 PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}
 
 
 class HostileMedia(Exception):
     """The file made the decoder run out of time, memory or output, or killed it; the message says which."""
+
+
+class Killed(HostileMedia):
+    """Something killed the decoder: its own limit of time, or a machine short of memory."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,20 @@ class Examination:
 
 
 def examine(path: Path, features: Path | None = None) -> Examination:
-    """Everything measured about the file, decoded once. Raises HostileMedia when it breaks a limit, FileNotFoundError without a file."""
+    """Everything measured about the file. Raises HostileMedia when it breaks a limit, FileNotFoundError without a file.
+
+    A decoder that was killed is asked once more before the file is blamed: the machine may have been short of memory, not the file.
+    """
     if not path.is_file():
         raise FileNotFoundError(path)
+    try:
+        seen = _examine(path, features)
+    except Killed:
+        return _examine(path, features)
+    return _examine(path, features) if seen.strict_problem == FFMPEG_KILLED else seen
+
+
+def _examine(path: Path, features: Path | None) -> Examination:
     with tempfile.TemporaryDirectory(prefix="emotions-media-") as folder:
         rough = Path(folder) / "features.npz" if features else None
         command = [sys.executable, "-I", str(CHILD), str(path.resolve()), str(rough or "")]
@@ -103,7 +119,8 @@ def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
         if process.returncode:
             errors.seek(0)
             last = errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise HostileMedia(f"the decoder ended with {process.returncode}: {' '.join(last)[:200]}")
+            kind = Killed if process.returncode == -signal.SIGKILL else HostileMedia
+            raise kind(f"the decoder ended with {process.returncode}: {' '.join(last)[:200]}")
         if os.fstat(spoken.fileno()).st_size > REPORT_BYTES:
             raise HostileMedia(f"the decoder printed {os.fstat(spoken.fileno()).st_size} bytes")
         spoken.seek(0)

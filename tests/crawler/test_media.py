@@ -127,6 +127,18 @@ def test_a_child_that_wants_too_much_memory_fails_alone(clip, monkeypatch):
         media.examine(clip)
 
 
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_decoder_killed_once_is_no_spoilt_file(clip, monkeypatch, kills):
+    """The kernel kills when memory is short; which process, says nothing about the file."""
+    real, left = limits.run_limited, [["sh", "-c", "kill -9 $$"]] * kills
+    monkeypatch.setattr(limits, "run_limited", lambda command, **more: real(left.pop() if left else command, **more))
+    if kills == 1:
+        assert media.examine(clip).problem == ""
+    else:
+        with pytest.raises(media.HostileMedia, match="ended with -9"):
+            media.examine(clip)
+
+
 def test_a_child_that_talks_too_much_is_refused(monkeypatch):
     monkeypatch.setattr(limits, "REPORT_BYTES", 1000)
     with pytest.raises(media.HostileMedia, match="printed"):
