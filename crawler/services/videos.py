@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from crawler import fetch
 from crawler.fetch import Expired, FetchError, Gone, Refused, Reply, Unreachable
-from crawler.models import Check, Tombstone, Video
+from crawler.models import Check, Counter, Tombstone, Video
 from crawler.platforms import PLATFORMS, Failure, Outcome, VideoPage
 from crawler.services import cleaning
 from crawler.services.claims import claimed
@@ -26,6 +26,7 @@ from crawler.services.manners import client_of
 MAX_ATTEMPTS = 5
 WORTH_ANOTHER_LOOK = {Outcome.BLOCKED, Outcome.RULE_FAILED}  # a page now and then comes back empty
 LOOKS = 3
+DISCOVERY = "discovery"  # the row whose lock is held while posts are stored
 STATUS_OUTCOMES = {401: Outcome.LOGIN, 403: Outcome.BLOCKED, 451: Outcome.REGION}
 State = Video.State
 
@@ -215,7 +216,13 @@ def resume_stale(*, limit: int = 200) -> list[int]:
 
 @transaction.atomic
 def posts_insert(posts: list[dict[str, Any]]) -> list[int]:
-    """Ids of the posts that were new; a post that is there already stays as it is (unique: platform and its id)."""
+    """Ids of the posts that were new; a post that is there already stays as it is (unique: platform and its id).
+
+    Locks one row until the transaction ends: two workers that store the same topic's posts in different order would wait for
+    each other for ever, and both call a post new.
+    """
+    Counter.objects.get_or_create(name=DISCOVERY)
+    Counter.objects.select_for_update().get(name=DISCOVERY)
     pairs = {(post["platform"], post["platform_id"]) for post in posts}
     names = [platform_id for _, platform_id in pairs]
     known = set(Video.objects.filter(platform_id__in=names).values_list("platform", "platform_id"))

@@ -1,11 +1,13 @@
 """Videos on their way, with the network and the browser replaced by plain answers: order, idempotence, races, review, take-down."""
 
+import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from crawler import fetch, selectors, services
@@ -324,7 +326,7 @@ EXPLORE, TAG = "https://www.tiktok.com/explore", "https://www.tiktok.com/tag/"
 
 
 def stage(name: str = "one", **settings) -> Stage:
-    return services.stage_create(name=name, platforms=["tiktok"], **settings)
+    return services.stage_create(name=name, platforms=["tiktok"], backoff_s=0, **settings)
 
 
 def test_words_of_stage_one_lead_to_posts_and_their_keywords_steer_stage_two(board, world, other_clip):
@@ -443,6 +445,19 @@ def test_a_conversation_belongs_to_the_network_it_began_in(settings, tmp_path):
     assert manners.client_of(None, "tiktok").session.verify == settings.CRAWL_REPLICA_CA
 
 
+def test_what_failed_rests_longer_and_longer_before_it_is_tried_again(board, world, clip, monkeypatch):
+    rests = []
+    monkeypatch.setattr(stages, "rest", rests.append)
+    board.shows = {EXPLORE: Unreachable("no answer")}
+    services.stage_crawl(services.stage_create(name="lists", platforms=["tiktok"], backoff_s=0.5).pk)
+    assert rests == [2.5, 5.0]
+    rests.clear()
+    board.shows = {EXPLORE: seen("1")}
+    world["files"]["1"] = [Unreachable("cut"), Unreachable("cut"), clip]
+    services.stage_crawl(services.stage_create(name="videos", platforms=["tiktok"], backoff_s=0.5).pk)
+    assert rests == [2.5, 5.0]
+
+
 def test_the_budget_bounds_what_is_discovered(board):
     board.shows = {EXPLORE: seen("1", "2", "3", words=("dance",)), TAG + "dance": seen("4")}
     services.stage_crawl(stage(video_budget=2).pk)
@@ -491,6 +506,23 @@ def test_found_posts_are_handed_to_the_queue(board, django_capture_on_commit_cal
     with django_capture_on_commit_callbacks(execute=True):
         services.stage_crawl(stage().pk, dispatch=handed.append)
     assert handed == [Video.objects.get().pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_workers_on_one_topic_store_each_post_once_and_one_of_them_calls_it_new():
+    rows = [{"platform": "tiktok", "platform_id": str(n), "url": f"https://www.tiktok.com/@/video/{n}"} for n in range(300)]
+
+    def work(number: int) -> list[int]:
+        mine = random.Random(number).sample(rows, len(rows))
+        try:
+            return [pk for start in range(0, len(mine), 50) for pk in services.posts_insert(mine[start : start + 50])]
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as pool:
+        new = [pk for found in pool.map(work, range(8)) for pk in found]
+    assert Video.objects.count() == len(rows)
+    assert sorted(new) == sorted(Video.objects.values_list("pk", flat=True))
 
 
 def test_ten_thousand_rows_twice_are_ten_thousand_rows():
