@@ -22,7 +22,8 @@ def crawl_due_stages() -> None:
         crawl_stage.delay(stage_id)
 
 
-@shared_task(autoretry_for=(Unreachable,), retry_backoff=True, retry_jitter=True, max_retries=3, ignore_result=True)
+# From ten seconds on: a platform that restarts must not use up a video's tries (services.videos.MAX_ATTEMPTS).
+@shared_task(autoretry_for=(Unreachable,), retry_backoff=10, retry_jitter=True, max_retries=3, ignore_result=True)
 def advance_video(video_id: int) -> None:
     services.video_advance(video_id)
 

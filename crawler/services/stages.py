@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from time import sleep as rest
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ from crawler.services.videos import STEPS, posts_insert, video_advance
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much there is
 MAX_VISIT_ATTEMPTS = 3
 PASSES = 6  # over videos whose next try was put off
+REST_BACKOFFS = 5  # a failed list or round of videos rests so many times the stage's backoff, then twice as long …
+LONGEST_REST_S = 60.0
 PAUSING = {Outcome.CAPTCHA, Outcome.LOGIN}
 
 
@@ -141,6 +144,8 @@ class _Round:
             self._start_waiting()
             self._plan_first()
             while visit := self._next_visit():
+                if visit.attempts:  # only failed ones are left: what they failed for may take a while
+                    self._rest(visit.attempts)
                 self._visit(visit)
                 if not self._planned(visit.platform) and not self._waiting(visit.platform).exists():
                     self._plan_terms(visit.platform)
@@ -297,12 +302,17 @@ class _Round:
         finally:
             connections.close_all()
 
+    def _rest(self, times: int) -> None:
+        rest(min(LONGEST_REST_S, REST_BACKOFFS * self.told.backoff_s * 2 ** (times - 1)))
+
     def _finish_videos(self) -> None:
-        """Takes every video of the stage to its end; those whose try failed come again, a few times."""
-        for _ in range(PASSES):
+        """Takes every video of the stage to its end; those whose try failed come again, a few times, at longer and longer intervals."""
+        for number in range(PASSES):
             ids = list(_unsettled(self.stage).order_by("attempts", "pk").values_list("pk", flat=True))
             if not ids:
                 return
+            if number:
+                self._rest(number)
             for place, video_id in enumerate(ids, start=1):
                 if not Stage.objects.filter(pk=self.stage.pk, state=Stage.State.RUNNING).exists():
                     return

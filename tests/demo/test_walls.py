@@ -20,10 +20,8 @@ def visits(many_clips, tmp_path, settings, monkeypatch):
         with ReplicaServer(many_clips, tmp_path / faults, seed=3, posts=260, faults=faults) as server:
             settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = server.address, str(server.ca)
             terms = {platform: [word_at(server, platform, place)] for platform in PLATFORMS}
-            # A thread keeps its conversations per seed: another replica, with another authority, wants its own.
-            seed = sum(map(ord, faults))
             stage = services.stage_create(
-                name="walls", seed=seed, trending=False, terms=terms, terms_per_platform=0, quiet_s=1.0, seconds_per_list=30.0
+                name="walls", trending=False, terms=terms, terms_per_platform=0, quiet_s=1.0, seconds_per_list=30.0
             )
             services.stage_crawl(stage.pk)
         return server, {visit.platform: visit for visit in Visit.objects.all()}
