@@ -212,6 +212,7 @@ class Vote(models.Model):
     adjective_table = models.PositiveSmallIntegerField(default=1)
     emotion = models.CharField(max_length=12, choices=Emotion.choices)
     confidence = models.FloatField(null=True)
+    prelabel = models.JSONField(default=dict, blank=True, help_text="run, emotion and uncertainty that had ordered the queue; not shown")
     client_id = models.UUIDField(unique=True, help_text="made by the browser: the same submission sent twice is one vote")
     created_at = models.DateTimeField()
     undone_at = models.DateTimeField(null=True, blank=True)
@@ -226,6 +227,25 @@ class Vote(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["round", "rung"]), models.Index(fields=["person", "created_at"])]
+
+
+class Prelabel(models.Model):
+    """What a trained network expects of a sample before people have decided it; it may order their queues, and nobody labelling sees it."""
+
+    sample = models.OneToOneField(Sample, on_delete=models.CASCADE, related_name="prelabel")
+    run_name = models.CharField(max_length=80)
+    probabilities = models.JSONField(help_text="emotion → probability")
+    uncertainty = models.FloatField(help_text="entropy of the probabilities as a share of the greatest possible")
+    created_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(uncertainty__gte=0, uncertainty__lte=1), name="uncertainty_between_0_and_1"),
+        ]
+
+    @property
+    def emotion(self) -> str:
+        return max(self.probabilities, key=self.probabilities.__getitem__)
 
 
 class TimelineEvent(models.Model):

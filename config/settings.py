@@ -271,6 +271,7 @@ REPEAT_AFTER_DAYS = env.integer("REPEAT_AFTER_DAYS", 7)
 
 # --- announcements to other systems (webhooks) ------------------------------------------------------------------
 # Receivers (host:port) that may be inside the own network or speak http; every other must be https and public.
+PRELABEL_ORDER = env.flag("PRELABEL_ORDER", False)  # what a finished run is least certain of comes first in the members' queues
 WEBHOOK_INNER_HOSTS = env.names("WEBHOOK_INNER_HOSTS")
 
 # --- training (Sec. V) ------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from annotation.services.people import (
     preferences_save,
     turns_reassign,
 )
+from annotation.services.prelabels import prelabels_save
 from annotation.services.qualification import qualification_finish, qualification_record, qualification_start, session_record
 from annotation.services.refusals import BadLines, Conflict, NotEligible
 from annotation.services.samples import sample_flag, sample_reopen, sample_restore, samples_close_gone
@@ -74,6 +75,7 @@ __all__ = [
     "person_pause",
     "person_resume",
     "preferences_save",
+    "prelabels_save",
     "qualification_finish",
     "qualification_record",
     "qualification_start",
