@@ -22,7 +22,10 @@ from training.engine.recipes import Recipe, from_dict
 from training.nets import NETS
 
 HEARTBEAT_S = 10.0
-MAY_CHANGE = ("device", "workers", "log_every", "checkpoint_every_s", "store", "precision", "compile", "checkpoint_gradients")
+MAY_CHANGE = (
+    *("device", "workers", "log_every", "tensorboard", "checkpoint_every_s"),
+    *("store", "precision", "compile", "fused_attention", "checkpoint_gradients"),
+)
 
 
 def build(recipe: Recipe) -> nn.Module:

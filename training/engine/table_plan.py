@@ -21,6 +21,7 @@ NOT_IN_NAME = (
     "device",
     "workers",
     "log_every",
+    "tensorboard",
     "checkpoint_every_s",
     "store",
 )  # of a recipe: what does not change the result

@@ -31,6 +31,7 @@ from training.engine.processes import Processes, joined
 from training.engine.recipes import RECIPES, Recipe, overridden
 from training.engine.releases import PARTS, Sample, manifest_hash, samples_of, split_validation
 from training.engine.usable import UsableSamples, usable_samples
+from training.engine.trackers import Tracker, trackers_of
 from training.nets import Opinions
 
 STOPPED = 3
@@ -83,6 +84,7 @@ class Run:
     log: runs.MetricsLog
 
     def __init__(
+    trackers: Sequence[Tracker] = ()
         self, recipe: Recipe, folder: Path, parts: dict[str, UsableSamples], processes: Processes, device: torch.device, asked: StopSignal
     ) -> None:
         self.recipe, self.folder, self.processes, self.device = recipe, folder, processes, device
@@ -288,6 +290,8 @@ class Run:
 
     def _heartbeat(self, phase: str) -> None:
         if self.processes.is_main:
+            for tracker in self.trackers:
+                tracker.write(row)
             self.log.heartbeat(phase=phase, step=self.progress.step)
 
     def _stop_agreed(self) -> bool:
@@ -357,9 +361,22 @@ def train(recipe: Recipe, release: Path, folder: Path, *, resume: bool = False) 
             run = Run(recipe, folder, parts, processes, device, asked)
             restored = resume and run.restore()
             run.log = runs.MetricsLog(folder / "metrics.jsonl", keep_bytes=run.progress.metrics_bytes if processes.is_main else None)
-            if processes.is_main:
-                print(_opening(run, restored), flush=True)
-            run.train()
+            with tracked(run):
+                if processes.is_main:
+                    print(_opening(run, restored), flush=True)
+                run.train()
+
+
+@contextmanager
+def tracked(run: Run) -> Iterator[None]:
+    """While entered, the main process's numbers also go where the recipe and the environment say."""
+    if run.processes.is_main:
+        run.trackers = trackers_of(run.recipe, run.folder, step=run.progress.step)
+    try:
+        yield
+    finally:
+        for tracker in run.trackers:
+            tracker.close()
 
 
 def _prepared(

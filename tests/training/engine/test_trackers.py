@@ -1,0 +1,82 @@
+"""TensorBoard and MLflow beside metrics.jsonl: what they are told, and what is said when a package is missing."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from training.engine import train
+from training.engine.recipes import overridden
+
+
+class Writer:
+    made: list["Writer"] = []
+
+    def __init__(self, folder, purge_step=None):
+        self.folder, self.purge_step, self.rows, self.closed = folder, purge_step, [], False
+        Writer.made.append(self)
+
+    def add_scalar(self, name, value, step):
+        self.rows.append((name, value, step))
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def tensorboard(monkeypatch):
+    module = ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setattr(Writer, "made", [])
+    return Writer.made
+
+
+@pytest.fixture
+def mlflow(monkeypatch):
+    """A module that keeps what it was asked."""
+    module, calls = ModuleType("mlflow"), []
+    module.start_run = lambda **given: calls.append(("start", given)) or SimpleNamespace(info=SimpleNamespace(run_id="abc"))
+    module.log_params = lambda values: calls.append(("params", values))
+    module.log_metrics = lambda values, step: calls.append(("metrics", values, step))
+    module.end_run = lambda: calls.append(("end",))
+    monkeypatch.setitem(sys.modules, "mlflow", module)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
+    return calls
+
+
+def test_both_are_told_every_number_and_a_resumed_run_goes_on(release, tmp_path, tiny, tensorboard, mlflow, monkeypatch):
+    recipe, folder = overridden(tiny, {"tensorboard": "true", "epochs": 1, "val_fraction": 0.0}), tmp_path / "run"
+    scored = train.Run._score_epoch
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Run, "_score_epoch", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train.train(recipe, release, folder)
+    assert train.Run._score_epoch is scored
+    train.train(recipe, release, folder, resume=True)
+    before, after = tensorboard
+    assert (before.closed, after.closed) == (True, True)
+    assert before.folder == str(folder / "tensorboard")
+    assert (before.purge_step, after.purge_step) == (None, 4)  # 18 clips: three steps
+    assert [(name, step) for name, _, step in before.rows if name == "train/loss"] == [("train/loss", step) for step in (1, 2, 3)]
+    assert {name for name, _, _ in after.rows} == {f"train_epoch/{name}" for name in ("loss", "acc", "wa_f1", "uar")}
+    assert [given for what, *given in mlflow if what == "start"] == [[{"run_name": "debug-1"}], [{"run_id": "abc"}]]
+    assert sum(what == "params" for what, *_ in mlflow) == 1
+    assert [call for call in mlflow if call[0] == "metrics"][-1][1].keys() == {name for name, _, _ in after.rows}
+    assert mlflow[-1] == ("end",)
+
+
+@pytest.mark.parametrize(
+    ("module", "environment", "changes", "said"),
+    [
+        ("torch.utils.tensorboard", {}, {"tensorboard": "true"}, "pip install tensorboard, or set tensorboard=false"),
+        ("mlflow", {"MLFLOW_TRACKING_URI": "http://localhost:5000"}, {}, "pip install mlflow, or unset MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_a_missing_package_is_named_before_anything_is_trained(release, tmp_path, tiny, monkeypatch, module, environment, changes, said):
+    monkeypatch.setitem(sys.modules, module, None)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=said):
+        train.train(overridden(tiny, changes), release, tmp_path / "run")
+    assert '"split"' not in (tmp_path / "run" / "metrics.jsonl").read_text()

@@ -1,0 +1,83 @@
+"""Where a run's numbers also go beside metrics.jsonl: TensorBoard files in the run folder, an MLflow server. Both packages are optional."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from training.engine.recipes import Recipe
+
+MLFLOW_URI = "MLFLOW_TRACKING_URI"
+
+
+class Tracker(Protocol):
+    def write(self, row: Mapping[str, Any]) -> None: ...
+    def close(self) -> None: ...
+
+
+def trackers_of(recipe: Recipe, folder: Path, *, step: int) -> list[Tracker]:
+    """TensorBoard if the recipe says so, MLflow if MLFLOW_TRACKING_URI is set. step: where a resumed run goes on.
+
+    Raises ValueError naming the package that is missing.
+    """
+    trackers: list[Tracker] = []
+    if recipe.tensorboard:
+        trackers.append(TensorBoard(folder, step))
+    if os.environ.get(MLFLOW_URI):
+        trackers.append(MLflow(recipe, folder))
+    return trackers
+
+
+def _imported(module: str, package: str, otherwise: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"the package {package} is missing ({error}); pip install {package}, or {otherwise}") from error
+
+
+def scalars(row: Mapping[str, Any]) -> tuple[dict[str, float], int]:
+    """(name → number, step) of a line of metrics.jsonl; an epoch's numbers stand apart from a step's."""
+    place = f"{row['split']}_epoch" if "epoch" in row else row["split"]
+    numbers = {name: float(v) for name, v in row.items() if isinstance(v, int | float) and name not in ("step", "epoch")}
+    return {f"{place}/{name}": value for name, value in numbers.items()}, int(row["step"])
+
+
+class TensorBoard:
+    """Event files in tensorboard/ of the run folder."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        module = _imported("torch.utils.tensorboard", "tensorboard", "set tensorboard=false")
+        # What a killed run wrote after its last checkpoint is written again: purge_step hides the first time.
+        self._writer = module.SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        numbers, step = scalars(row)
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class MLflow:
+    """One run on the server that MLFLOW_TRACKING_URI names; its id is kept in mlflow.txt, so that a resumed run goes on with it."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self._mlflow = _imported("mlflow", "mlflow", f"unset {MLFLOW_URI}")
+        kept = folder / "mlflow.txt"
+        if kept.is_file():
+            self._mlflow.start_run(run_id=kept.read_text(encoding="utf-8").strip())
+            return
+        started = self._mlflow.start_run(run_name=f"{recipe.name}-{recipe.seed}")
+        kept.write_text(started.info.run_id + "\n", encoding="utf-8")
+        self._mlflow.log_params({name: str(value)[:500] for name, value in recipe.as_dict().items()})
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        numbers, step = scalars(row)
+        self._mlflow.log_metrics(numbers, step=step)
+
+    def close(self) -> None:
+        self._mlflow.end_run()
