@@ -12,9 +12,9 @@ import django
 def fill(samples: int) -> dict[str, object]:
     """Accepted videos, three groups with leaders, an expert; everything handed out. Gives the members' API tokens."""
     from django.utils import timezone
-    from rest_framework.authtoken.models import Token
 
     from annotation.services import distribute, person_create
+    from config.tokens import token_create
     from crawler.models import Video
 
     now = timezone.now()
@@ -29,7 +29,7 @@ def fill(samples: int) -> dict[str, object]:
     for letter in "ABC":
         for number, gender in enumerate("MMF"):
             person = person_create(username=f"{letter}{number}", full_name="Bench", gender=gender, group=letter, qualified_at=now)
-            tokens.append(Token.objects.create(user=person.user).key)
+            tokens.append(token_create(person.user, name="bench", scope="write")[1])
         person_create(username=f"{letter}-leader", full_name="Bench", gender="F", role="leader", group=letter)
     person_create(username="expert", full_name="Bench", gender="F", role="expert")
     return {"made": distribute(), "tokens": tokens}

@@ -1,25 +1,32 @@
 """What every API route shares: errors as {detail, code}, and the health of the site."""
 
+import logging
 import shutil
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+log = logging.getLogger(__name__)
 LEAST_FREE_BYTES = 256 * 2**20
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's handler, with every error as {"detail": text, "code": word}, plus {"fields": …} for a bad form.
 
-    A service's ValidationError becomes 400 with its own code, its PermissionDenied 403.
+    A service's ValidationError becomes 400 with its own code, its PermissionDenied 403. A database that is away, or whose lock
+    was not to be had, is 503: nothing was changed, and the same request may be sent again.
     """
+    if isinstance(error, OperationalError | InterfaceError):
+        log.warning("the database does not answer: %s", error)
+        told = {"detail": "The database does not answer. Nothing was changed; send it again.", "code": "unavailable"}
+        return Response(told, status=503, headers={"Retry-After": "1"})
     if isinstance(error, ValidationError):
         code = getattr(error, "code", None) or "invalid"
         error = exceptions.ValidationError({"detail": " ".join(error.messages), "code": code})

@@ -34,10 +34,12 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "qa.Release": ("name", "variant", "seed", "path", "sha256"),
     "training.Schedule": ("name", "recipe", "enabled"),
     "django_celery_beat.PeriodicTask": ("name", "task", "enabled", "args", "kwargs"),
+    "config.ApiToken": ("name", "scope", "expires_at", "revoked_at"),
+    "config.FailedTask": ("state",),
     "config.Backup": ("path", "kind", "sha256", "rows"),
 }  # fmt: skip
-# Rows that the crawler makes by itself, by the thousand: only what a person changes is a line.
-NOT_WHEN_CREATED = {"crawler.Term"}
+# Rows that the site makes by itself: only what a person changes is a line.
+NOT_WHEN_CREATED = {"crawler.Term", "config.FailedTask"}
 SECRET = {"password"}
 current: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 replaying: ContextVar[bool] = ContextVar("audited_replay", default=False)

@@ -1,7 +1,9 @@
 """What the site remembers about itself."""
 
+from datetime import datetime
 from typing import Any, NoReturn
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -25,6 +27,59 @@ class Backup(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class ApiToken(models.Model):
+    """A program's key to the API in a person's name; only its hash is kept."""
+
+    class Scope(models.TextChoices):
+        READ = "read", _("read")
+        WRITE = "write", _("read and write")
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=60, help_text="what uses it")
+    scope = models.CharField(max_length=5, choices=Scope.choices, default=Scope.READ)
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the key")
+    starts_with = models.CharField(max_length=6, help_text="the key's first signs, to tell it from others")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    used_at = models.DateTimeField(null=True, blank=True, help_text="to the minute")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.starts_with}…) of {self.user}"
+
+    def is_valid(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+
+class FailedTask(models.Model):
+    """The dead-letter page's row: a task that ended in an error and will not be tried again by itself."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        SENT_AGAIN = "sent_again", _("sent again")
+        PUT_ASIDE = "put_aside", _("put aside")
+
+    task_id = models.CharField(max_length=64, unique=True)
+    name = models.CharField(max_length=150)
+    args = models.JSONField(default=list)
+    kwargs = models.JSONField(default=dict)
+    error = models.CharField(max_length=500)
+    traceback = models.TextField(blank=True)
+    failed_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["state", "failed_at"])]
+        permissions = [("retry_tasks", "Can send failed tasks again or put them aside")]
+
+    def __str__(self) -> str:
+        return f"{self.name}{tuple(self.args)}"
 
 
 class AppendOnly(RuntimeError):

@@ -35,7 +35,7 @@ ROLES: dict[str, set[str]] = {
     "researcher": EVERYONE | {"qa.view_quality", "qa.view_dataset", "training.view_runs", "training.start_run"},
 }
 ROLES["admin"] = set().union(*ROLES.values()) - {"annotation.label", "annotation.lead_group", "annotation.decide_as_expert"}
-ROLES["admin"] |= {"training.control_any_run"}
+ROLES["admin"] |= {"training.control_any_run", "config.retry_tasks"}
 
 
 @transaction.atomic

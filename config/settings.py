@@ -63,7 +63,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "django_celery_beat",
     "crawler",
@@ -195,6 +194,7 @@ elif CELERY_BROKER_URL.startswith("redis"):
 CELERY_TASK_IGNORE_RESULT = True  # the state of a job is a row in the database, never a Celery result
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_RETRY_ON_WORKER_LOST = True  # and counted: a task that kills every worker ends on the dead-letter page
 CELERY_TASK_TIME_LIMIT = 60 * 60
 CELERY_TASK_SOFT_TIME_LIMIT = 55 * 60
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -203,7 +203,12 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = [Queue("default"), Queue("crawl"), Queue("gpu")]
-CELERY_TASK_ROUTES = {"crawler.*": {"queue": "crawl"}, "training.tasks.start_run": {"queue": "gpu"}}
+CELERY_TASK_ROUTES = {
+    "crawler.*": {"queue": "crawl"},
+    "training.tasks.start_run": {"queue": "gpu"},
+    "training.tasks.offer_prelabels": {"queue": "gpu"},
+    "training.tasks.prepare_releases": {"queue": "gpu"},
+}
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "crawl-due-stages": {"task": "crawler.tasks.crawl_due_stages", "schedule": crontab(minute="*/10")},
@@ -212,13 +217,15 @@ CELERY_BEAT_SCHEDULE = {
     "expire-leases": {"task": "annotation.tasks.expire_leases", "schedule": crontab(minute="*")},
     "deliver-due": {"task": "annotation.tasks.deliver_due", "schedule": crontab(minute="*")},
     "quality-report": {"task": "qa.tasks.consistency_report", "schedule": crontab(minute=0, hour=3)},
+    "second-opinions": {"task": "qa.tasks.second_opinions", "schedule": crontab(minute=20, hour=3)},
+    "prepare-releases": {"task": "training.tasks.prepare_releases", "schedule": crontab(minute=30)},
     "resume-stale-runs": {"task": "training.tasks.resume_stale", "schedule": crontab(minute="*/5")},
 }
 
 # --- API --------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",  # first: its challenge makes "not signed in" a 401, not a 403
+        "config.tokens.HashedTokenAuthentication",  # first: its challenge makes "not signed in" a 401, not a 403
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -249,7 +256,9 @@ CRAWL_REPLICA_CA = env.text("CRAWL_REPLICA_CA", "")  # the replica's test CA, a 
 CRAWL_USER_AGENT = env.choice("CRAWL_USER_AGENT", "honest", {"honest", "pool"})  # pool: the paper's User-Agent spoofing, recorded per stage
 CRAWL_CONTACT = env.text("CRAWL_CONTACT", "")  # sent in the From header
 CRAWL_DELAY_S = env.number("CRAWL_DELAY_S", 2.0, maximum=3600)  # least time between two requests to one host
-NSFW_MODEL = env.text("NSFW_MODEL", "")  # an ONNX file that looks at pictures; without one the detector says that it cannot
+NSFW_MODEL = env.text("NSFW_MODEL", "")  # an ONNX file that looks at pictures; empty: the installed package's weights, if any; off
+ONSCREEN_TEXT = env.flag("ONSCREEN_TEXT", True)  # read words in the pictures (rapidocr, a second per picture), where that is installed
+VIOLENCE_MODEL = env.text("VIOLENCE_MODEL", "")  # likewise; without one clips are only ranked for review
 CRAWL_PROXY = env.text("CRAWL_PROXY", "")
 DURATION_MIN_S = env.number("DURATION_MIN_S", 2.46)  # Tab. II, shortest
 DURATION_MAX_S = env.number("DURATION_MAX_S", 163.77)  # Tab. II, longest
@@ -262,6 +271,7 @@ SHOW_SPREAD = env.flag("SHOW_SPREAD", False)  # leaders and the expert see the e
 ASSIGNMENT_POLICY = env.choice(
     "ASSIGNMENT_POLICY", "even", {"even", "weighted", "quota"}
 )  # how groups share the videos (annotation/services/distribution.py)
+PRELABEL_ORDER = env.flag("PRELABEL_ORDER", False)  # what a finished run is least certain of comes first in the members' queues
 QUALIFICATION_ATTEMPTS = env.integer("QUALIFICATION_ATTEMPTS", 3, minimum=1)  # per part of the labelling test
 GOLD_SHARE = env.number("GOLD_SHARE", 0.03, maximum=0.5)  # hidden gold items per vote
 GOLD_LEAST = env.integer("GOLD_LEAST", 10, minimum=1)  # gold votes before a person can be paused by them
@@ -271,7 +281,6 @@ REPEAT_AFTER_DAYS = env.integer("REPEAT_AFTER_DAYS", 7)
 
 # --- announcements to other systems (webhooks) ------------------------------------------------------------------
 # Receivers (host:port) that may be inside the own network or speak http; every other must be https and public.
-PRELABEL_ORDER = env.flag("PRELABEL_ORDER", False)  # what a finished run is least certain of comes first in the members' queues
 WEBHOOK_INNER_HOSTS = env.names("WEBHOOK_INNER_HOSTS")
 
 # --- training (Sec. V) ------------------------------------------------------------------------------------------
@@ -281,6 +290,7 @@ TRAIN_LOCKS_DIR = VAR_DIR / "locks"  # on one machine, every worker must see the
 TRAIN_HEARTBEAT_S = env.number("TRAIN_HEARTBEAT_S", 5.0, minimum=0.05)
 TRAIN_STALE_S = env.number("TRAIN_STALE_S", 120.0, minimum=0.2)  # no heartbeat for so long: the worker is dead
 TRAIN_GRACE_S = env.number("TRAIN_GRACE_S", 60.0)  # from SIGTERM (checkpoint, then stop) to SIGKILL
+PREPARE_RELEASES = env.flag("PREPARE_RELEASES", True)  # make the newest releases ready to be trained on, once an hour
 TRAIN_TIME_LIMIT_S = env.number("TRAIN_TIME_LIMIT_S", 7 * 24 * 3600.0, minimum=1)
 
 # --- watching ---------------------------------------------------------------------------------------------------

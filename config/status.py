@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from annotation.models import Assignment, Sample, Vote
 from config.celery import app
-from config.models import Backup
+from config.models import Backup, FailedTask
 from crawler.models import Video
 from qa.models import Release
 from training.models import Run
@@ -41,6 +41,7 @@ class Status:
     failures: list[dict[str, Any]]
     samples: dict[str, int]
     runs: dict[str, int]
+    failed_tasks: int
     votes: int
     votes_last_minute: int
     disk_free: int
@@ -63,6 +64,7 @@ def status(now: datetime | None = None) -> Status:
         failures=_failures(),
         samples=_counted(Sample, "state"),
         runs=_counted(Run, "state"),
+        failed_tasks=FailedTask.objects.filter(state="waiting").count(),
         votes=Vote.objects.filter(undone_at__isnull=True).count(),
         votes_last_minute=Vote.objects.filter(created_at__gte=now - timedelta(minutes=1)).count(),
         disk_free=disk.free,
@@ -121,6 +123,8 @@ def _alarms(found: Status) -> Iterator[str]:
     for name, number in found.stuck.items():
         if number:
             yield _("%(number)s %(name)s show no life and were not taken back: is a worker running?") % {"number": number, "name": name}
+    if found.failed_tasks:
+        yield _("%(number)s tasks failed for good: look at them and send them again.") % {"number": found.failed_tasks}
     if found.disk_free < LEAST_FREE_SHARE * found.disk_total:
         sizes = {"free": found.disk_free // 2**30, "total": found.disk_total // 2**30}
         yield _("Only %(free)s GiB of %(total)s GiB are free.") % sizes

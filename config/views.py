@@ -5,16 +5,18 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from config import deadletter
 from config.history import LOGS, SORTS, history, kinds
-from config.models import Backup
+from config.models import Backup, FailedTask
 from config.status import Status, status, workers
 
 BACKUPS_SHOWN = 10
@@ -27,6 +29,27 @@ LINES_A_PAGE = 100
 def status_page(request: HttpRequest) -> HttpResponse:
     context = {"status": status(), "workers": workers(), "backups": Backup.objects.order_by("-created_at")[:BACKUPS_SHOWN]}
     return render(request, "status.html", context)
+
+
+@require_safe
+@login_required
+@permission_required("config.view_status", raise_exception=True)
+def failed_tasks(request: HttpRequest) -> HttpResponse:
+    page = Paginator(FailedTask.objects.order_by("-state", "-pk"), LINES_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "failed_tasks.html", {"page": page})
+
+
+@require_POST
+@login_required
+@permission_required("config.retry_tasks", raise_exception=True)
+def failed_task_settle(request: HttpRequest, pk: int, action: str) -> HttpResponse:
+    if action not in {"again", "aside"}:
+        raise Http404
+    get_object_or_404(FailedTask, pk=pk)
+    settled = deadletter.send_again(pk) if action == "again" else deadletter.put_aside(pk)
+    if settled:
+        messages.success(request, _("The task was sent again.") if action == "again" else _("The task is put aside."))
+    return redirect("failed_tasks")
 
 
 class AuditForm(forms.Form):
@@ -107,6 +130,7 @@ def _lines(now: Status) -> Iterator[str]:
     yield from _one("votes_last_minute", "Votes of the last minute", now.votes_last_minute)
     yield from _one("disk_free_bytes", "Room left for media, releases and runs", now.disk_free)
     yield from _one("disk_total_bytes", "Size of that disk", now.disk_total)
+    yield from _one("failed_tasks", "Tasks on the dead-letter page that wait for somebody", now.failed_tasks)
     yield from _one("alarms", "Alarms on the status page", len(now.alarms))
     for name, at in (
         ("beat_age_seconds", now.beat_at),

@@ -12,10 +12,10 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import URLPattern
 from django.utils import timezone
-from rest_framework.authtoken.models import Token
 
 from annotation import services, urls
 from annotation.models import Assignment, Person, QualificationAttempt, Sample, Vote
+from config.tokens import token_create
 from tests.annotation.conftest import Staff, person, say
 from tests.factories import VideoFactory
 
@@ -304,12 +304,12 @@ def test_the_manager_reopens_imports_groups_and_swaps(staff: Staff, work: list[S
 
 
 def test_a_token_works_as_well_as_a_session(staff: Staff, work: list[Sample]) -> None:
-    token = Token.objects.create(user=staff.members["A"][0].user)
-    answer = Client().post(f"{API}assignments/next", {}, content_type="application/json", HTTP_AUTHORIZATION=f"Token {token.key}")
+    _, key = token_create(staff.members["A"][0].user, name="bench", scope="write")
+    answer = Client().post(f"{API}assignments/next", {}, content_type="application/json", HTTP_AUTHORIZATION=f"Token {key}")
     assert answer.status_code == 200
     staff.members["A"][0].user.is_active = False
     staff.members["A"][0].user.save()
-    answer = Client().post(f"{API}assignments/next", {}, content_type="application/json", HTTP_AUTHORIZATION=f"Token {token.key}")
+    answer = Client().post(f"{API}assignments/next", {}, content_type="application/json", HTTP_AUTHORIZATION=f"Token {key}")
     assert answer.status_code in {401, 403}
 
 

@@ -37,7 +37,7 @@ class Machine:
         """What the snippet leaves in `answer`, run in a process of its own with Django set up."""
         script = f"{PRELUDE}globals().update(json.loads({json.dumps(json.dumps(values))}))\nanswer = None\n{code}\nprint('\\n' + json.dumps(answer))"
         done = subprocess.run(
-            [sys.executable, "-c", script], env=self.environment, cwd=BASE_DIR, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-c", script], env=self.environment, cwd=BASE_DIR, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.strip().splitlines()[-1])
@@ -45,7 +45,7 @@ class Machine:
     def manage(self, *arguments: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(BASE_DIR / "manage.py"), *arguments]
         return subprocess.run(
-            command, env=self.environment, cwd=BASE_DIR, capture_output=True, text=True, timeout=120, check=False, **kwargs
+            command, env=self.environment, cwd=BASE_DIR, capture_output=True, text=True, timeout=300, check=False, **kwargs
         )
 
     def worker(self, queues: str = "default,crawl,gpu", *options: str) -> subprocess.Popen[bytes]:

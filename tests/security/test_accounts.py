@@ -4,9 +4,11 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
-from rest_framework.authtoken.models import Token
+from django.utils import timezone
 
-from tests.factories import UserFactory
+from config.models import ApiToken, Event
+from tests.factories import PersonFactory, UserFactory
+from tests.security.tokens import token_of
 
 pytestmark = pytest.mark.django_db
 
@@ -83,8 +85,7 @@ def test_a_switched_off_account_is_out_at_once():
     assert client.get(reverse("status")).status_code == 200
     User.objects.filter(pk=user.pk).update(is_active=False)
     assert client.get(reverse("status")).url.startswith(reverse("login"))
-    token = Token.objects.create(user=user)
-    assert Client().get("/api/v1/runs", headers={"Authorization": f"Token {token.key}"}).status_code == 401
+    assert Client().get("/api/v1/runs", headers={"Authorization": f"Token {token_of(user)}"}).status_code == 401
 
 
 def test_a_changed_password_ends_every_session():
@@ -101,3 +102,85 @@ def test_sign_in_leads_nowhere_else():
     answer = Client().post(reverse("login") + "?next=https://evil.example/", {"username": user.username, "password": "a long password"})
     assert answer.status_code == 302
     assert "evil" not in answer.url
+
+
+# --- one's own account ------------------------------------------------------------------------------------------
+@pytest.fixture
+def ann():
+    """Signed in twice: here, and on a telephone."""
+    user = UserFactory(username="ann")
+    here, telephone = Client(), Client()
+    for client in (here, telephone):
+        client.post(reverse("login"), {"username": "ann", "password": "a long password"})
+    return user, here, telephone
+
+
+def is_in(client: Client) -> bool:
+    return client.get(reverse("account")).status_code == 200
+
+
+def test_signing_out_elsewhere_leaves_this_session_and_other_people_alone(ann):
+    _, here, telephone = ann
+    bob = Client()
+    bob.force_login(UserFactory(username="bob"))
+    assert here.post(reverse("sessions_close")).status_code == 302
+    assert (is_in(here), is_in(telephone), is_in(bob)) == (True, False, True)
+
+
+def test_a_new_password_signs_out_elsewhere(ann):
+    user, here, telephone = ann
+    data = {"old_password": "a long password", "new_password1": "7 quiet rivers", "new_password2": "7 quiet rivers"}
+    assert here.post(reverse("password_change"), {**data, "old_password": "wrong"}).status_code == 400
+    assert here.post(reverse("password_change"), {**data, "new_password1": "short", "new_password2": "short"}).status_code == 400
+    assert is_in(telephone)
+    assert here.post(reverse("password_change"), data).status_code == 302
+    assert (is_in(here), is_in(telephone)) == (True, False)
+    user.refresh_from_db()
+    assert user.check_password("7 quiet rivers")
+
+
+def key_made(client: Client, **asked: object) -> str:
+    answer = client.post(reverse("key_make"), {"name": "script", "scope": "read", "days": 3, **asked})
+    return answer.context["new_key"]
+
+
+def call(key: str, method: str = "get", path: str = "/api/v1/me/preferences"):
+    body = {} if method == "get" else {"data": {}, "content_type": "application/json"}
+    return getattr(Client(), method)(path, headers={"Authorization": f"Token {key}"}, **body)
+
+
+def test_a_key_is_shown_once_and_kept_only_as_a_hash(ann):
+    _, here, _ = ann
+    key = key_made(here)
+    row = ApiToken.objects.values().get()
+    assert key not in str(row)
+    assert key not in here.get(reverse("account")).content.decode()
+    assert not Event.objects.filter(after__icontains=key).exists()
+    assert Event.objects.filter(what="config.ApiToken", kind="created", who="ann").exists()
+
+
+def test_a_key_for_reading_changes_nothing():
+    user = PersonFactory(role="annotator").user
+    read, write = token_of(user, "read"), token_of(user, "write")
+    assert call(read).status_code == 200
+    refused = call(read, "post", "/api/v1/assignments/next")
+    assert (refused.status_code, refused.json()["code"]) == (403, "token_scope")
+    assert call(write, "post", "/api/v1/assignments/next").status_code in (200, 204)
+
+
+def test_a_key_ends_by_its_day_by_its_owner_and_with_the_account(ann):
+    user, here, _ = ann
+    PersonFactory(user=user)
+    key = key_made(here)
+    assert call(key).status_code == 200
+    ApiToken.objects.update(expires_at=timezone.now())
+    assert call(key).status_code == 401
+    key = key_made(here)
+    stranger = Client()
+    stranger.force_login(UserFactory())
+    url = reverse("key_revoke", args=[ApiToken.objects.first().pk])
+    assert stranger.post(url).status_code == 404
+    assert call(key).status_code == 200
+    here.post(url)
+    assert call(key).status_code == 401
+    assert call("no such key").status_code == 401

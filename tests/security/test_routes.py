@@ -20,7 +20,17 @@ QUALITY = "manager researcher admin"
 DATASET = "manager data_engineer researcher admin"
 TRAINING = "researcher admin"
 # Example values of the arguments: no row has them.
-ARGUMENTS = {"pk": 999_999, "token": "x", "action": "keep", "stage": "sA", "letter": "A", "index": 0, "name": "x", "number": 1}
+ARGUMENTS = {
+    "pk": 999_999,
+    "token": "x",
+    "action": "keep",
+    "stage": "sA",
+    "letter": "A",
+    "index": 0,
+    "name": "x",
+    "number": 1,
+    "emotion": "Fear",
+}
 
 EXPECTED: dict[str, dict[str, str]] = {
     # the site
@@ -34,6 +44,13 @@ EXPECTED: dict[str, dict[str, str]] = {
     "home": {"get": SIGNED_IN},
     "status": {"get": PEOPLE},
     "audit": {"get": PEOPLE},
+    "failed_tasks": {"get": PEOPLE},
+    "failed_task_settle": {"post": "admin"},
+    "account": {"get": SIGNED_IN},
+    "password_change": {"post": SIGNED_IN},
+    "sessions_close": {"post": SIGNED_IN},
+    "key_make": {"post": SIGNED_IN},
+    "key_revoke": {"post": SIGNED_IN},
     # crawler
     "crawler:collect": {"get": SEES_COLLECTION},
     "crawler:funnel": {"get": SEES_COLLECTION},
@@ -84,7 +101,11 @@ EXPECTED: dict[str, dict[str, str]] = {
     # qa
     "qa:quality": {"get": QUALITY},
     "qa:measure": {"post": QUALITY},
+    "qa:behind": {"get": QUALITY},
+    "qa:quality_table": {"get": QUALITY},
+    "qa:ratio": {"get": QUALITY},
     "qa:rows": {"get": QUALITY},
+    "qa:replace": {"post": PEOPLE},
     "qa:propose": {"post": PEOPLE},
     "qa:step": {"post": PEOPLE},
     "qa:dataset": {"get": DATASET},
@@ -92,6 +113,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "qa:table": {"get": DATASET},
     "qa:lineage": {"get": "manager data_engineer admin"},
     "qa:release": {"get": DATASET},
+    "qa:release_new": {"get": "data_engineer admin", "post": "data_engineer admin"},
+    "qa:release_download": {"get": DATASET},
     "qa:release_verify": {"post": DATASET},
     "qa:release_diff": {"get": DATASET},
     "qa:mos": {"get": "expert"},
@@ -106,6 +129,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "training:run_start": {"post": TRAINING},
     "training:run_cancel": {"post": TRAINING},
     "training:run_retry": {"post": TRAINING},
+    "training:prelabels_ask": {"post": TRAINING},
     "training:schedule_save": {"post": TRAINING},
     "training:schedule_delete": {"post": TRAINING},
     "training:api-run-list": {"get": TRAINING, "post": TRAINING},
