@@ -28,6 +28,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": ("cosine", "constant", "steps"),
     "select_by": ("acc", "wa_f1", "uar"),
     "precision": ("fp32", "tf32", "bf16"),
+    "fused_attention": ("auto", "on", "off"),
     "device": ("auto", "cpu", "cuda"),
 }
 
@@ -99,6 +100,7 @@ class Recipe:
 
     precision: str = say("fp32", "fp32, tf32 or bf16 autocast")
     compile: bool = say(False, "torch.compile the network")
+    fused_attention: str = say("auto", "window attention of the visual backbone by torch's fused kernel: on, off, or auto (on a GPU)")
     checkpoint_gradients: bool = say(False, "recompute the visual backbone's activations in the backward pass")
     device: str = say("auto", "auto takes CUDA when there is one")
     workers: int = say(2, "loader processes; 0: in the training process")

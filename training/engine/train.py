@@ -34,6 +34,7 @@ from training.engine.usable import UsableSamples, usable_samples
 from training.engine.trackers import Tracker, trackers_of
 from training.nets import Opinions
 
+from training.nets.backbones import WindowAttention
 STOPPED = 3
 
 
@@ -95,6 +96,8 @@ class Run:
         if recipe.checkpoint_gradients:
             ask_recompute(self.net)
         self.model = self._wrapped()
+        if recipe.fused_attention != "auto":
+            ask_fused(self.net, recipe.fused_attention == "on")
         self.loss = EPCELoss(recipe.polarity, recipe.gamma, reduction="none").to(device)
         self.optimiser = optimiser_of(self.net, recipe, fused=device.type == "cuda")
         self.progress = Progress()
@@ -342,6 +345,15 @@ def ask_recompute(net: nn.Module) -> None:
 
 
 # ---- From the command line -------------------------------------------------------------------------------------------
+def ask_fused(net: nn.Module, on: bool) -> None:
+    """Has every window attention use the fused kernel, or none."""
+    windows = [module for module in net.modules() if isinstance(module, WindowAttention)]
+    if not windows:
+        raise ValueError(f"{type(net).__name__} has no window attention; set fused_attention=auto")
+    for module in windows:
+        module.fused = on
+
+
 
 
 def train(recipe: Recipe, release: Path, folder: Path, *, resume: bool = False) -> None:

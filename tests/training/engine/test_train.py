@@ -134,12 +134,24 @@ def test_an_incomplete_last_group_is_flushed_or_dropped(release, tmp_path, tiny,
     assert len([row for row in curve(tmp_path / "run") if "epoch" not in row]) == expected
 
 
-@pytest.mark.parametrize("changes", [{"checkpoint_gradients": "true"}, {"precision": "tf32"}, {"precision": "bf16"}])
+@pytest.mark.parametrize(
+    "changes", [{"checkpoint_gradients": "true"}, {"fused_attention": "on"}, {"precision": "tf32"}, {"precision": "bf16"}]
+)
 def test_a_faster_way_gives_the_same_curve_within_its_tolerance(whole, release, tmp_path, tiny, changes):
     train.train(overridden(tiny, changes), release, tmp_path / "run")
     tolerance = 0.05 if "bf16" in changes.values() else 1e-5
     one, other = ([row["loss"] for row in curve(folder) if "epoch" not in row] for folder in (whole, tmp_path / "run"))
     np.testing.assert_allclose(one, other, rtol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"), [("PATH", "/nowhere", "g\\+\\+, which is not on the PATH"), ("CXX", "/nowhere/c++", "/nowhere/c\\+\\+")]
+)
+def test_compiling_without_a_compiler_is_refused_before_anything_is_trained(release, tmp_path, tiny, monkeypatch, place, value, said):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv(place, value)
+    with pytest.raises(ValueError, match=f"compile=true needs the C\\+\\+ compiler {said}"):
+        train.train(replace(tiny, compile=True), release, tmp_path / "run")
 
 
 def test_without_a_validation_part_the_last_epoch_is_chosen_and_best_on_test_is_kept(release, tmp_path, tiny):
