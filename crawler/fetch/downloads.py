@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -71,8 +72,7 @@ def _from(client: Client, url: str, page_url: str, folder: Path, part: Path) -> 
     problem = ""
     for attempt in range(1, client.manner.attempts + 1):
         try:
-            _stream(client, url, page_url, part)
-            return _keep(part, folder, url)
+            return _keep(part, folder, url, _stream(client, url, page_url, part))
         except Short as error:
             problem = str(error)
         except Unreachable as error:
@@ -84,8 +84,8 @@ def _from(client: Client, url: str, page_url: str, folder: Path, part: Path) -> 
     raise Unreachable(f"{urlsplit(url).hostname}: {problem} ({client.manner.attempts} times)", cause="truncated")
 
 
-def _stream(client: Client, url: str, page_url: str, part: Path) -> None:
-    """Adds what is still missing to the part file. Raises Short, Expired, Refused or Unreachable."""
+def _stream(client: Client, url: str, page_url: str, part: Path) -> str:
+    """Adds what is still missing to the part file; the sha256 of all of it. Raises Short, Expired, Refused or Unreachable."""
     have, known = _held(part)
     headers = {**client.adapter.media_headers(page_url), "Accept-Encoding": "identity", "Accept": "*/*"}
     if have:
@@ -108,9 +108,10 @@ def _stream(client: Client, url: str, page_url: str, part: Path) -> None:
         if total is not None and total > MAX_BYTES:
             raise Refused(f"the clip has {total} bytes, more than {MAX_BYTES}", cause="too-large")
         _notes(part).write_text(json.dumps(identity))
-        _write(response, part, begin)
+        digest = _write(response, part, begin)
         if total is not None and part.stat().st_size != total:
             raise Short(f"{part.stat().st_size} of {total} bytes")
+        return digest
 
 
 def _extent(response: requests.Response) -> tuple[int, int | None]:
@@ -124,13 +125,16 @@ def _extent(response: requests.Response) -> tuple[int, int | None]:
     return 0, int(length) if length.isdigit() else None
 
 
-def _write(response: requests.Response, part: Path, begin: int) -> None:
+def _write(response: requests.Response, part: Path, begin: int) -> str:
+    """Writes the body behind the first `begin` bytes; the sha256 of the whole, taken while waiting for the line."""
     started, count = time.monotonic(), 0
+    digest = _digest_of(part) if begin else hashlib.sha256()
     try:
         with part.open("r+b" if begin else "wb") as file:
             file.seek(begin)
             while chunk := response.raw.read1(CHUNK):  # what has come, not a full chunk: a cut line loses nothing
                 file.write(chunk)
+                digest.update(chunk)
                 count += len(chunk)
                 _watch(begin + count, count, time.monotonic() - started)
             file.flush()
@@ -139,6 +143,12 @@ def _write(response: requests.Response, part: Path, begin: int) -> None:
         raise Short(f"cut after {begin + count} bytes ({type(error).__name__})") from error
     finally:
         politeness.received(urlsplit(response.url).hostname or "", count)
+    return digest.hexdigest()
+
+
+def _digest_of(part: Path) -> Any:
+    with part.open("rb") as file:
+        return hashlib.file_digest(file, "sha256")
 
 
 def _watch(size: int, count: int, elapsed_s: float) -> None:
@@ -148,12 +158,10 @@ def _watch(size: int, count: int, elapsed_s: float) -> None:
         raise Unreachable(f"only {count} bytes in {elapsed_s:.0f} s", cause="slow")
 
 
-def _keep(part: Path, folder: Path, url: str) -> Downloaded:
+def _keep(part: Path, folder: Path, url: str, digest: str) -> Downloaded:
     """Checks the first bytes, names the file after its content and moves it into place. Raises Expired for what is no video."""
     with part.open("rb") as file:
         head = file.read(64)
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     suffix = container(head)
     size = part.stat().st_size
     if suffix is None:

@@ -7,6 +7,7 @@ import time
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from crawler.fetch.errors import Refused, Unreachable
@@ -22,9 +23,7 @@ def slot(host: str, *, delay_s: float, requests_per_day: int, bytes_per_day: int
     Raises Refused when the host is paused (captcha, login wall) or the day's budget is spent, Unreachable when the wait is too long.
     """
     with transaction.atomic():
-        Host.objects.get_or_create(name=host)
-        # Lock the host: two workers must not book the same moment.
-        row = Host.objects.select_for_update().get(name=host)
+        row = _locked(host)
         now = timezone.now()
         _refuse_if_closed(row, now, requests_per_day, bytes_per_day)
         at = max(now, row.next_at or now)
@@ -40,6 +39,15 @@ def slot(host: str, *, delay_s: float, requests_per_day: int, bytes_per_day: int
         time.sleep(pause)
 
 
+def _locked(host: str) -> Host:
+    """The host's row, locked: two workers must not book the same moment."""
+    row = Host.objects.select_for_update().filter(name=host).first()
+    if row is None:
+        Host.objects.get_or_create(name=host)
+        row = Host.objects.select_for_update().get(name=host)
+    return row
+
+
 def _refuse_if_closed(row: Host, now: datetime, requests_per_day: int, bytes_per_day: int) -> None:
     if row.paused_until and row.paused_until > now:
         raise Refused(
@@ -52,8 +60,7 @@ def _refuse_if_closed(row: Host, now: datetime, requests_per_day: int, bytes_per
 def hold_back(host: str, seconds: float) -> None:
     """No request to this host for so long (Retry-After, backoff)."""
     with transaction.atomic():
-        Host.objects.get_or_create(name=host)
-        row = Host.objects.select_for_update().get(name=host)
+        row = _locked(host)
         row.next_at = max(row.next_at or timezone.now(), timezone.now() + timedelta(seconds=seconds))
         row.save()
 
@@ -65,8 +72,5 @@ def pause(host: str, reason: str, hours: float) -> None:
 
 
 def received(host: str, count: int) -> None:
-    with transaction.atomic():
-        row = Host.objects.select_for_update().filter(name=host).first()
-        if row:
-            row.bytes += count
-            row.save(update_fields=["bytes"])
+    """Books what came against the day's budget, in one statement: many workers may say so at once."""
+    Host.objects.filter(name=host).update(bytes=F("bytes") + count)
