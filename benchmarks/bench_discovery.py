@@ -1,0 +1,49 @@
+"""What a crawl of the replica finds of what there is, while its workers are killed; and what steering by keywords gains.
+
+    ./run bench discovery
+
+Two stages over 1,000 posts on PostgreSQL and Redis: Celery workers get SIGKILL, the replica restarts meanwhile. Limits: at least
+0.99 of the reachable posts found, no private or disallowed one kept, every healthy post kept exactly once, every planted fault
+reported under its own name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+POSTS, CLIPS = 1000, 240
+KILLS, RESTARTS = 10, 3
+ROOT = Path(__file__).parent.parent
+
+
+def measure(*, peers: bool = False) -> dict[str, Any]:
+    """Figures of the killed crawl. No peer: none counts what it missed."""
+    with tempfile.TemporaryDirectory(prefix="emotions-bench-") as folder:
+        return {"killed": killed(Path(folder), posts=POSTS, count=CLIPS)}
+
+
+def killed(folder: Path, *, posts: int, count: int) -> dict[str, Any]:
+    """The crawl in production's shape: PostgreSQL, Redis, Celery workers."""
+    from benchmarks.clips import bench_clips
+    from tests.servers import postgres, redis
+
+    clips = bench_clips(folder / "clips", count=count)[0].parent
+    with postgres() as database, redis() as broker:
+        options = ["--clips", str(clips), "--posts", str(posts), "--kills", str(KILLS), "--restarts", str(RESTARTS), "--queue"]
+        return crawling(folder / "killed", *options, DATABASE_URL=database, CELERY_BROKER_URL=broker)
+
+
+def crawling(var: Path, *arguments: str, **environment: str) -> dict[str, Any]:
+    """What benchmarks.crawling prints, run in a process of its own with its own files. Raises RuntimeError with its last words."""
+    told = {**os.environ, "EMOTIONS_VAR": str(var), "LOG_LEVEL": "WARNING", **environment}
+    command = [sys.executable, "-m", "benchmarks.crawling", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
