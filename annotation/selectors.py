@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Avg, Count, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery
+from django.db import connection
+from django.db.models import Avg, Count, F, Max, Q, QuerySet
 from django.utils import timezone
 
 from annotation.models import (
@@ -90,23 +91,21 @@ def timeline(sample: Sample) -> QuerySet[TimelineEvent]:
     return sample.timeline.select_related("person")
 
 
+# As text, like access.PERMITTED: it is asked with every clip. The condition on state is the one of the index turn_queue.
+PROGRESS = """
+SELECT (SELECT COUNT(*) FROM annotation_vote WHERE person_id = %s AND created_at >= %s AND undone_at IS NULL),
+  (SELECT COUNT(*) FROM (SELECT 1 FROM annotation_assignment WHERE person_id = %s AND state IN ('open', 'leased') LIMIT %s) AS waiting)
+"""
+
+
 def progress(person: Person, *, now: datetime) -> dict[str, int]:
     """Own counts only: votes since midnight (site time), and turns that wait (at most WAITING_CAP). One query."""
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    done = Vote.objects.filter(person=OuterRef("pk"), created_at__gte=midnight, undone_at__isnull=True)
-    waiting = Assignment.objects.filter(person=OuterRef("pk"), state__in=LIVE).order_by()[:WAITING_CAP]
-    row = Person.objects.filter(pk=person.pk).values(done_today=RowsCounted(done), waiting=RowsCounted(waiting)).get()
-    return {"done_today": row["done_today"], "waiting": row["waiting"]}
-
-
-class RowsCounted(Subquery):
-    """The number of rows as a column of the outer query; a slice is counted as far as it goes."""
-
-    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
-    output_field = IntegerField()
-
-    def __init__(self, rows: QuerySet) -> None:
-        super().__init__(rows.values("pk"))
+    with connection.cursor() as cursor:
+        since = connection.ops.adapt_datetimefield_value(midnight)
+        cursor.execute(PROGRESS, [person.pk, since, person.pk, WAITING_CAP])
+        done, waiting = cursor.fetchone()
+    return {"done_today": done, "waiting": waiting}
 
 
 def pace(person: Person, *, now: datetime, days: int = 14) -> list[dict[str, Any]]:

@@ -191,7 +191,7 @@ class DraftView(WorkerRoute):
     def put(self, request: Request, pk: int) -> Response:
         draft = checked(DraftRequest, request)
         token = draft.pop("lease_token", None)
-        assignment = access.assignment_for(request.user, pk)
+        assignment = access.assignment_for(self.person, pk)
         saved_at = services.draft_save(assignment, draft=draft, lease_token=token, now=timezone.now())
         return Response({"assignment": pk, "saved_at": saved_at})
 
@@ -205,7 +205,7 @@ class SubmitView(WorkerRoute):
     )
     def post(self, request: Request, pk: int) -> Response:
         said = checked(SubmitRequest, request)
-        assignment = access.assignment_for(request.user, pk)
+        assignment = access.assignment_for(self.person, pk)
         vote = services.vote_cast(assignment=assignment, now=timezone.now(), **said)
         return Response(vote_told(vote))
 
@@ -234,7 +234,7 @@ class SkipView(WorkerRoute):
     )
     def post(self, request: Request, pk: int) -> Response:
         reason = checked(ReasonSerializer, request)["reason"]
-        services.assignment_skip(access.assignment_for(request.user, pk), reason=reason, now=timezone.now())
+        services.assignment_skip(access.assignment_for(self.person, pk), reason=reason, now=timezone.now())
         return Response({"assignment": pk, "state": Assignment.State.SKIPPED})
 
 
@@ -247,7 +247,7 @@ class FlagView(WorkerRoute):
     )
     def post(self, request: Request, pk: int) -> Response:
         said = checked(FlagRequest, request)
-        assignment = access.assignment_for(request.user, pk)
+        assignment = access.assignment_for(self.person, pk)
         services.sample_flag(assignment, kind=said["flag"], note=said.get("note", ""), now=timezone.now())
         return Response({"assignment": pk, "flag": said["flag"]})
 
@@ -261,7 +261,7 @@ class HeartbeatView(WorkerRoute):
     )
     def post(self, request: Request, pk: int) -> Response:
         beat = checked(HeartbeatRequest, request)
-        assignment = access.assignment_for(request.user, pk)
+        assignment = access.assignment_for(self.person, pk)
         expires = services.lease_extend(assignment, now=timezone.now(), **beat)
         return Response({"assignment": pk, "lease_expires_at": expires})
 
@@ -274,5 +274,5 @@ class UndoView(WorkerRoute):
         summary="Takes a vote back while that is allowed; the turn is open again with the vote as its draft.",
     )
     def post(self, request: Request, pk: int) -> Response:
-        turn = services.vote_undo(access.vote_for(request.user, pk), now=timezone.now())
+        turn = services.vote_undo(access.vote_for(self.person, pk), now=timezone.now())
         return Response({"assignment": turn.pk, "draft": turn.draft})
