@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from training.engine import checkpoints, metrics, runs
+from training.engine.compiling import compiled
 from training.engine.data import Batch, ClipDataset, epoch_batches, loader, pixels
 from training.engine.losses import EPCELoss, total_loss
 from training.engine.opinions import opinions_on
@@ -108,7 +109,7 @@ class Run:
             if self.device.type == "cuda":
                 model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
             model = nn.parallel.DistributedDataParallel(model, [self.device] if self.device.type == "cuda" else None)
-        return torch.compile(model) if self.recipe.compile else model  # type: ignore[return-value]
+        return compiled(model) if self.recipe.compile else model
 
     # -- the loop --
 
