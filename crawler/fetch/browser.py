@@ -22,7 +22,9 @@ from django.conf import settings
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.remote.webdriver import WebDriver
+from urllib3.exceptions import HTTPError
 
 from crawler.fetch.client import Client
 from crawler.fetch.errors import Refused, Unreachable
@@ -47,6 +49,7 @@ FLAGS = (
 log = logging.getLogger(__name__)
 POLL_S = 0.1
 PAGE_TIMEOUT_S = 30
+GRID_TIMEOUT_S = 120  # a grid may let us wait for a free browser, not for ever
 # Walls that end the visit at once; other failures may only mean that the list is not drawn yet.
 WALLS = {Outcome.CAPTCHA, Outcome.LOGIN, Outcome.GONE, Outcome.PRIVATE, Outcome.REGION}
 # Which of these XPaths, the first, finds something that is displayed; -1: none.
@@ -160,10 +163,10 @@ class Browser:
     def start(self) -> WebDriver:
         if self.driver is None:
             sweep_orphans(Path(tempfile.gettempdir()))
-            self.profile = Path(tempfile.mkdtemp(prefix=f"{PROFILE}{os.getpid()}-"))
+            self.profile = None if settings.SELENIUM_GRID_URL else Path(tempfile.mkdtemp(prefix=f"{PROFILE}{os.getpid()}-"))
             try:
                 self.driver = start_driver(options_for(self.client, self.profile), self.profile)
-            except (WebDriverException, OSError) as error:
+            except (WebDriverException, OSError, HTTPError) as error:
                 self.quit()
                 raise Unreachable(f"Chromium does not start: {str(error)[:300]}", cause="browser") from error
             self.driver.set_page_load_timeout(PAGE_TIMEOUT_S)
@@ -311,13 +314,17 @@ class Browser:
             driver.back()
 
 
-def options_for(client: Client, profile: Path) -> webdriver.ChromeOptions:
-    """Chromium that reaches the platform's hosts (or the replica in their place) and nothing else."""
+def options_for(client: Client, profile: Path | None) -> webdriver.ChromeOptions:
+    """Chromium that reaches the platform's hosts (or the replica in their place) and nothing else.
+
+    profile: where it keeps its files; None for a browser on another machine, which knows its own program and place.
+    """
     options = webdriver.ChromeOptions()
-    options.binary_location = settings.CHROMIUM_BINARY
     for flag in FLAGS:
         options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={profile}")
+    if profile:
+        options.binary_location = settings.CHROMIUM_BINARY
+        options.add_argument(f"--user-data-dir={profile}")
     options.add_argument(f"--user-agent={client.session.headers['User-Agent']}")
     options.add_argument("--lang=zh-CN")
     options.add_argument(f"--host-resolver-rules={resolver_rules()}")
@@ -360,9 +367,11 @@ def key_pins(ca: Path) -> list[str]:
     return [base64.b64encode(hashlib.sha256(key).digest()).decode() for key in keys]
 
 
-def start_driver(options: webdriver.ChromeOptions, profile: Path) -> WebDriver:
-    if settings.SELENIUM_GRID_URL:
-        return webdriver.Remote(command_executor=settings.SELENIUM_GRID_URL, options=options)
+def start_driver(options: webdriver.ChromeOptions, profile: Path | None) -> WebDriver:
+    """A browser of this machine, or of the Selenium Grid (any WebDriver server) at SELENIUM_GRID_URL."""
+    if profile is None:
+        config = ClientConfig(settings.SELENIUM_GRID_URL, timeout=GRID_TIMEOUT_S)
+        return webdriver.Remote(command_executor=settings.SELENIUM_GRID_URL, options=options, client_config=config)
     if not Path(settings.CHROMIUM_BINARY).exists() or not Path(settings.CHROMEDRIVER_BINARY).exists():
         raise Refused(
             f"no Chromium at {settings.CHROMIUM_BINARY} or no driver at {settings.CHROMEDRIVER_BINARY}: "

@@ -1,15 +1,18 @@
 """The browser's house-keeping, and one drawn list of every platform through real Chromium."""
 
+import json
 import subprocess
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
-from crawler.fetch import Browser, Budget, Manner, browser, client_for
+from crawler.fetch import Browser, Budget, Manner, Unreachable, browser, client_for
 from crawler.fetch.browser import PROFILE, options_for, sweep_orphans
 from demo.clips import make_clips
 from demo.replica.server import ReplicaServer
+from tests import servers
 
 
 def test_browsers_of_killed_workers_are_swept_and_those_of_living_ones_left(tmp_path):
@@ -63,3 +66,37 @@ def test_drawn_lists_are_read_to_their_end_and_no_browser_is_left(tmp_path, sett
         time.sleep(0.5)
         assert not any(Path(profile).exists() for profile in profiles)
     assert browser.PROFILE in str(profiles)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.django_db
+def test_a_browser_of_a_grid_reads_the_same_list_and_leaves_no_session(tmp_path, settings):
+    """chromedriver itself is the remote end: it speaks WebDriver at an address, as a Selenium Grid does."""
+    make_clips(tmp_path / "clips", count=12, seed=3)
+    port = servers.free_port()
+    driver = subprocess.Popen([settings.CHROMEDRIVER_BINARY, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        servers.wait_for_port(port, 60)
+        settings.SELENIUM_GRID_URL = f"http://127.0.0.1:{port}"
+        with ReplicaServer(tmp_path / "clips", tmp_path / "state", seed=3, faults="none", latency_s=0.02) as replica:
+            settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = replica.address, str(replica.ca)
+            client = client_for("douyin", Manner(delay_s=0))
+            word = replica.site.corpus.board("douyin", replica.site.today())[0]
+            with Browser(client) as chromium:
+                listed = chromium.collect(client.adapter.address("search", word), "search", Budget(quiet_s=1))
+                assert chromium.profile is None, "its files are the grid's own affair"
+        assert set(listed.posts) == {post.id for post in replica.site.corpus.search("douyin", word)}
+        with urlopen(f"http://127.0.0.1:{port}/status", timeout=10) as answer:
+            assert json.load(answer)["value"]["ready"]
+    finally:
+        driver.terminate()
+        driver.wait(20)
+
+
+@pytest.mark.django_db
+def test_a_grid_that_is_away_is_unreachable_and_says_so(settings):
+    settings.SELENIUM_GRID_URL = f"http://127.0.0.1:{servers.free_port()}"
+    settings.CRAWL_REPLICA = settings.CRAWL_REPLICA_CA = ""
+    with pytest.raises(Unreachable, match="does not start"):
+        Browser(client_for("tiktok", Manner())).start()
