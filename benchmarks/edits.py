@@ -6,6 +6,7 @@ Looks are kept under EMOTIONS_VAR/bench/looks, named after the clip, the edit an
 from __future__ import annotations
 
 import hashlib
+import inspect
 import subprocess
 from pathlib import Path
 
@@ -46,13 +47,18 @@ EDITS: dict[str, list[str]] = {
 }  # fmt: skip
 
 
+LOOKING = (child.look, child.Eye, child.content_box, child.span, child.frame_hashes, child.shrink, child.means, child.store_features)
+
+NUMBERS = (child.HASH_FPS, child.FEATURE_FRAMES, child.FEATURE_SIDE, child.FEATURES_PER_FRAME, child.PICTURE_SIDE)
+
+
 class Looks:
     """Looks of clips and of their edited copies, made where they are not kept yet."""
 
     def __init__(self, folder: Path, *, seconds: int = SECONDS) -> None:
         self.folder, self.seconds, self.kept = folder, seconds, Path(settings.VAR_DIR) / "bench" / "looks"
         self.kept.mkdir(parents=True, exist_ok=True)
-        self.code = hashlib.sha256(Path(child.__file__).read_bytes()).hexdigest()
+        self.code = hashlib.sha256(f"{[inspect.getsource(part) for part in LOOKING]}{NUMBERS}".encode()).hexdigest()
 
     def of(self, clip: Path, edit: str = "") -> media.Look:
         """What the pipeline would store of the clip's first seconds at 160 p, edited; "" for unedited."""

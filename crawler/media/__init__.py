@@ -1,6 +1,6 @@
 """Files from the Internet are opened only here, each in a child process with limits on time, memory and output."""
 
-from crawler.media.examination import Examination, HostileMedia, browser_plays, examine, transcode
+from crawler.media.examination import Examination, HostileMedia, browser_plays, examine, pictures, transcode
 from crawler.media.likeness import Features, Look, compared, load_features, same_scene
 from crawler.media.stock import Stock
 
@@ -14,6 +14,7 @@ __all__ = [
     "compared",
     "examine",
     "load_features",
+    "pictures",
     "same_scene",
     "transcode",
 ]

@@ -1,7 +1,8 @@
 """Runs alone, in its own process with limits on time, memory and output: everything that opens a file from the Internet.
 
-`python child.py examine FILE [FEATURES]` prints one JSON object: what the file is, whether it decodes from end to end (FFmpeg at
-its strictest, and PyAV counting), what it looks like. FEATURES is where local features of a few frames are stored.
+`python child.py examine FILE FEATURES MEMORY CPU_S BYTES` prints one JSON object: what the file is, whether it decodes from end to end
+(FFmpeg at its strictest, and PyAV counting), what it looks like. FEATURES is where local features of a few frames are stored, "" for none.
+`python child.py pictures FILE PICTURES MEMORY CPU_S BYTES` stores a few colour pictures spread over the clip, as one .npy file.
 Imports neither Django nor anything of this project, so that it starts fast and holds no secret.
 """
 
@@ -26,6 +27,8 @@ FEATURES_PER_FRAME = 160
 PICTURE_SIDE = 160  # of the small grey pictures that are laid over one another
 WINDOW_S = 0.5
 SILENCE = 1e-3  # peak amplitude
+NUM_PICTURES = 8
+LARGEST_PICTURE = 640  # longer side
 
 
 def limit(memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
@@ -275,8 +278,36 @@ def store_features(pictures: Any, times: list[float], path: str) -> None:
         )
 
 
+# --- pictures for the detectors ---------------------------------------------------------------------------------
+
+
+def pictures(path: str, target: str) -> dict[str, Any]:
+    """Stores (n, height, width, 3) RGB pictures, the middles of n equal parts of the clip."""
+    import av
+    import numpy as np
+
+    av.logging.restore_default_callback()
+    av.logging.set_libav_level(av.logging.PANIC)
+    kept: list[Any] = []
+    with av.open(f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS}) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        length_s = float(container.duration or 0) / 1e6
+        scale = min(1.0, LARGEST_PICTURE / max(stream.width, stream.height))
+        size = max(16, round(stream.width * scale)), max(16, round(stream.height * scale))
+        for count, frame in enumerate(container.decode(stream)):
+            wanted_s = length_s * (len(kept) + 0.5) / NUM_PICTURES
+            if len(kept) < NUM_PICTURES and (frame.time or 0.0) >= wanted_s:
+                kept.append(frame.reformat(*size, format="rgb24", interpolation="AREA").to_ndarray())
+            if count > MAX_FRAMES or len(kept) == NUM_PICTURES:
+                break
+    with open(target, "wb") as file:
+        np.save(file, np.stack(kept))
+    return {"pictures": len(kept)}
+
+
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    limit(int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
-    json.dump(examine(sys.argv[1], sys.argv[2]), sys.stdout)
+    limit(int(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]))
+    json.dump({"examine": examine, "pictures": pictures}[sys.argv[1]](sys.argv[2], sys.argv[3]), sys.stdout)

@@ -20,6 +20,7 @@ CPU_S = 120
 WALL_S = 150.0
 REPORT_BYTES = 4 * 2**20
 FEATURE_BYTES = 4 * 2**20
+PICTURE_BYTES = 16 * 2**20
 TRANSCODED_BYTES = 400 * 2**20
 FFMPEG_KILLED = f"ffmpeg ended with {-signal.SIGKILL}"  # as the child words it
 PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}
@@ -83,7 +84,7 @@ def examine(path: Path, features: Path | None = None) -> Examination:
 def _examine(path: Path, features: Path | None) -> Examination:
     with tempfile.TemporaryDirectory(prefix="emotions-media-") as folder:
         rough = Path(folder) / "features.npz" if features else None
-        command = [sys.executable, "-I", str(CHILD), str(path.resolve()), str(rough or "")]
+        command = [sys.executable, "-I", str(CHILD), "examine", str(path.resolve()), str(rough or "")]
         output = run_limited([*command, str(MEMORY_BYTES), str(CPU_S), str(FEATURE_BYTES)])
         try:
             report = json.loads(output)
@@ -97,6 +98,17 @@ def _examine(path: Path, features: Path | None) -> Examination:
     known = {field.name for field in fields(Examination)}
     report["hashes"] = np.frombuffer(bytes.fromhex(report.get("hashes", "")), np.uint8).reshape(-1, 32)
     return Examination(**{name: value for name, value in report.items() if name in known})
+
+
+def pictures(path: Path) -> np.ndarray:
+    """(n, height, width, 3) RGB pictures spread over the clip. Raises HostileMedia when the decoder breaks a limit or finds none."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    with tempfile.TemporaryDirectory(prefix="emotions-media-") as folder:
+        target = Path(folder) / "pictures.npy"
+        command = [sys.executable, "-I", str(CHILD), "pictures", str(path.resolve()), str(target)]
+        run_limited([*command, str(MEMORY_BYTES), str(CPU_S), str(PICTURE_BYTES)])
+        return np.asarray(np.load(target, allow_pickle=False))
 
 
 def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:

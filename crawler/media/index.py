@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 KEY_BITS = 16
-CROWD = 4000  # codes that share a stretch; beyond, the stretch is a plain picture's or a straight edge's and says nothing
+CROWD = 500  # codes that share a stretch; beyond, the stretch is a plain picture's or a straight edge's and says nothing
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from threading import RLock, get_ident
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,14 +15,14 @@ from crawler.media.likeness import Features, mirror
 from crawler.rules import duplicates
 
 FORMAT = 1  # of the file that a stock is kept in; another one is not read
-HASH_TABLES, SIGN_TABLES = 16, 8
+HASH_TABLES, SIGN_TABLES = 12, 4
 SIGNS = 128  # bits of a local feature: each of its values above or below their median
-STRONGEST = 40  # local features of a picture that enter and ask
+STRONGEST = 24  # local features of a picture that enter and ask
 SIGN_NEAR = 30
 SIGN_CLEAR = 1.12  # how much farther the nearest feature of any other clip must be
 VOTES_LEAST = 4
 VOTED = 6  # clips with most votes that get a closer look
-ASKING = 16  # frames of a new clip that ask, each in eight orientations
+ASKING = 8  # frames of a new clip that ask, each in eight orientations
 HELD = 64  # frames of a stored clip that answer
 STILL = 10  # bits; a frame this close to the one before adds nothing
 
@@ -99,7 +100,7 @@ class Stock:
         """Writes all that cannot be computed again quickly; whoever reads meanwhile sees the old file or the new one."""
         with self.lock:
             (hashes, hash_owners), (described, sign_owners) = self.hashes.entries(), self.signs.entries()
-            whole = {"format": FORMAT, "last": self.last, "clips": np.array(sorted(self.clips), np.int64)}
+            whole: dict[str, Any] = {"format": FORMAT, "last": self.last, "clips": np.array(sorted(self.clips), np.int64)}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}.{os.getpid()}.{get_ident()}.tmp")
         with partial.open("wb") as file:

