@@ -117,6 +117,7 @@ def _may_scrape(request: HttpRequest) -> bool:
 
 
 def _lines(now: Status) -> Iterator[str]:
+    yield from _family("version", "The program's version, as a label", "version", {settings.VERSION: 1})
     yield from _family("queue_messages", "Messages waiting in the broker; -1 when it does not answer", "queue", {q: -1 if n is None else n for q, n in now.queues.items()})  # fmt: skip
     yield from _family("oldest_waiting_seconds", "Age of the oldest waiting work", "kind", now.oldest_s)
     yield from _family("stuck", "Work without a sign of life that no sweep took back", "kind", now.stuck)

@@ -132,3 +132,12 @@ def test_prometheus_finds_the_rules_and_the_site():
     (job,) = prometheus["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["web:8000"]}]
     assert job["authorization"]["credentials_file"] == "/run/secrets/metrics_token"
+
+
+def test_the_version_stands_in_one_place_and_everything_else_follows(settings):
+    for name, pod in pods():
+        for container in pod["containers"]:
+            assert container["image"].endswith(f":{settings.VERSION}"), name
+    changes = (BASE_DIR / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == settings.VERSION
+    assert settings.SPECTACULAR_SETTINGS["VERSION"] == settings.VERSION
