@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.engine.recipes import Recipe
+from training.engine.runs import build
 from training.nets.backbones import AudioResNet, VideoSwinT
 
 State = dict[str, Tensor]
@@ -32,7 +34,7 @@ PREFIXES = ("module.", "backbone.", "swin.", "resnet.")
 def initialised(net: nn.Module, recipe: Recipe) -> nn.Module:
     """The network with the weights that the recipe names; empty names mean from scratch."""
     if recipe.init_from:
-        load_own(net, Path(recipe.init_from))
+        load_own(net, Path(recipe.init_from), classifier_keys(recipe))
     kinds: tuple[tuple[str, type[nn.Module], Callable[..., None]], ...] = (
         ("init_video", VideoSwinT, load_swin),
         ("init_audio", AudioResNet, load_resnet),
@@ -74,17 +76,22 @@ def _unpickled(path: Path) -> dict:
         raise ValueError(f"{path} holds more than weights, and nothing in it is run; save its state_dict alone and give that") from error
 
 
-def load_own(net: nn.Module, path: Path) -> list[str]:
-    """Loads a network of this project; the classifier is left out if it has another number of classes (Tab. XI, XII).
+def classifier_keys(recipe: Recipe) -> list[str]:
+    """The weights of the recipe's network whose shape follows the number of classes: its classifier, whatever its file calls it."""
+    more = replace(recipe, classes=(*recipe.classes, "one more"), polarity=(*recipe.polarity, "neutral"))
+    with torch.device("meta"):
+        own, other = build(recipe).state_dict(), build(more).state_dict()
+    return [key for key, value in own.items() if value.shape != other[key].shape]
 
-    Returns the keys left out. Raises ValueError if anything but the classifier does not fit.
+
+def load_own(net: nn.Module, path: Path, classifier: Collection[str]) -> None:
+    """Loads a network of this project but for its classifier, whose keys are given (Tab. XI, XII; A24).
+
+    As many classes need not be the same classes, so the classifier stays out also where it would fit.
+    Raises ValueError if anything else is missing, left over or of another shape.
     """
-    state, own = read_weights(path), net.state_dict()
-    left_out = [k for k, v in state.items() if k.startswith("classifier.") and k in own and own[k].shape != v.shape]
-    if left_out:
-        left_out = [k for k in state if k.startswith("classifier.")]
-    _load(net, {k: v for k, v in state.items() if k not in left_out}, path, may_miss=left_out)
-    return left_out
+    state = {key: value for key, value in read_weights(path).items() if key not in classifier}
+    _load(net, state, path, may_miss=classifier)
 
 
 def load_swin(swin: VideoSwinT, path: Path) -> None:
@@ -97,7 +104,7 @@ def load_resnet(resnet: AudioResNet, path: Path) -> None:
     _load(resnet, resnet_state(read_backbone(path), resnet), path)
 
 
-def _load(module: nn.Module, state: State, path: Path, may_miss: Sequence[str] = ()) -> None:
+def _load(module: nn.Module, state: State, path: Path, may_miss: Collection[str] = ()) -> None:
     own = module.state_dict()
     missing = [k for k in own if k not in state and k not in may_miss and not k.endswith("num_batches_tracked")]
     unexpected = [k for k in state if k not in own]

@@ -47,7 +47,7 @@ class Recipe:
     net_options: Mapping[str, Any] = say({}, "keyword arguments of the network beside num_classes")
     classes: tuple[str, ...] = say(EMOTIONS, "class names, in class-id order")
     polarity: tuple[str, ...] = say(POLARITY, "positive, neutral or negative, one for each class")
-    init_from: str = say("", "weights to start from: a safetensors file of this project; its classifier is left out if it does not fit")
+    init_from: str = say("", "weights to start from: a safetensors file of this project; its classifier is left out (A24)")
     init_video: str = say("", "weights of the visual backbone (see training.engine.checkpoints); empty: from scratch")
     init_audio: str = say("", "weights of the audio backbone, an ImageNet ResNet; empty: from scratch")
 

@@ -22,6 +22,7 @@ NOT_IN_NAME = (
     "workers",
     "log_every",
     "tensorboard",
+    "fused_attention",
     "checkpoint_every_s",
     "store",
 )  # of a recipe: what does not change the result

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from training.engine import published
-from training.engine.checkpoints import load_own
+from training.engine.checkpoints import classifier_keys, load_own
 from training.engine.recipes import RECIPES
 from training.nets import NETS
 
@@ -189,6 +189,6 @@ def test_the_command_makes_a_file_that_training_can_start_from(tmp_path, capsys)
     assert published.main(["--recipe", "ogm_ge", "--weights", str(tmp_path / "resnet18.pth"), "--out", str(out)]) == 0
     assert "fresh: audio_net, classifier" in capsys.readouterr().out
     net = NETS["ogm_ge"](**RECIPES["ogm_ge"]().net_options)
-    load_own(net, out)
+    load_own(net, out, classifier_keys(RECIPES["ogm_ge"]()))
     assert torch.equal(net.visual_net.layer4[1].conv2.weight, weights["layer4.1.conv2.weight"])
     assert set(load_file(str(out))) == set(net.state_dict())
