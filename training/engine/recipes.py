@@ -105,9 +105,9 @@ class Recipe:
     device: str = say("auto", "auto takes CUDA when there is one")
     workers: int = say(2, "loader processes; 0: in the training process")
     log_every: int = say(10, "optimiser steps between two lines of metrics.jsonl")
+    tensorboard: bool = say(False, "also write event files for TensorBoard; MLFLOW_TRACKING_URI in the environment adds MLflow")
     checkpoint_every_s: float = say(600.0, "seconds between two checkpoints inside an epoch")
 
-    tensorboard: bool = say(False, "also write event files for TensorBoard; MLFLOW_TRACKING_URI in the environment adds MLflow")
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
