@@ -31,11 +31,11 @@ from training.engine.optimisers import learning_rate, optimiser_of, set_rate
 from training.engine.processes import Processes, joined
 from training.engine.recipes import RECIPES, Recipe, overridden
 from training.engine.releases import PARTS, Sample, manifest_hash, samples_of, split_validation
-from training.engine.usable import UsableSamples, usable_samples
 from training.engine.trackers import Tracker, trackers_of
+from training.engine.usable import UsableSamples, usable_samples
 from training.nets import Opinions
-
 from training.nets.backbones import WindowAttention
+
 STOPPED = 3
 
 
@@ -84,9 +84,9 @@ class Run:
     """One training run; train() is the loop."""
 
     log: runs.MetricsLog
+    trackers: Sequence[Tracker] = ()
 
     def __init__(
-    trackers: Sequence[Tracker] = ()
         self, recipe: Recipe, folder: Path, parts: dict[str, UsableSamples], processes: Processes, device: torch.device, asked: StopSignal
     ) -> None:
         self.recipe, self.folder, self.processes, self.device = recipe, folder, processes, device
@@ -96,9 +96,9 @@ class Run:
         self.net = checkpoints.initialised(runs.build(recipe), recipe).to(device)
         if recipe.checkpoint_gradients:
             ask_recompute(self.net)
-        self.model = self._wrapped()
         if recipe.fused_attention != "auto":
             ask_fused(self.net, recipe.fused_attention == "on")
+        self.model = self._wrapped()
         self.loss = EPCELoss(recipe.polarity, recipe.gamma, reduction="none").to(device)
         self.optimiser = optimiser_of(self.net, recipe, fused=device.type == "cuda")
         self.progress = Progress()
@@ -290,12 +290,12 @@ class Run:
     def _write(self, **row: Any) -> None:
         if self.processes.is_main:
             self.log.write(**row)
+            for tracker in self.trackers:
+                tracker.write(row)
             print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
 
     def _heartbeat(self, phase: str) -> None:
         if self.processes.is_main:
-            for tracker in self.trackers:
-                tracker.write(row)
             self.log.heartbeat(phase=phase, step=self.progress.step)
 
     def _stop_agreed(self) -> bool:
@@ -345,7 +345,6 @@ def ask_recompute(net: nn.Module) -> None:
         module.checkpoint_gradients()  # type: ignore[operator]
 
 
-# ---- From the command line -------------------------------------------------------------------------------------------
 def ask_fused(net: nn.Module, on: bool) -> None:
     """Has every window attention use the fused kernel, or none."""
     windows = [module for module in net.modules() if isinstance(module, WindowAttention)]
@@ -355,6 +354,7 @@ def ask_fused(net: nn.Module, on: bool) -> None:
         module.fused = on
 
 
+# ---- From the command line -------------------------------------------------------------------------------------------
 
 
 def train(recipe: Recipe, release: Path, folder: Path, *, resume: bool = False) -> None:
