@@ -17,7 +17,8 @@ from kombu.exceptions import OperationalError as BrokerError
 from annotation.models import Assignment, Sample, Vote
 from config.celery import app
 from config.models import Backup, FailedTask
-from crawler.models import Video
+from crawler.models import Stage, Video
+from crawler.selectors import rule_matches
 from qa.models import Release
 from training.models import Run
 
@@ -125,6 +126,12 @@ def _alarms(found: Status) -> Iterator[str]:
             yield _("%(number)s %(name)s show no life and were not taken back: is a worker running?") % {"number": number, "name": name}
     if found.failed_tasks:
         yield _("%(number)s tasks failed for good: look at them and send them again.") % {"number": found.failed_tasks}
+    for row in rule_matches():
+        if row["alarm"]:
+            said = {"name": row["platform"], "share": f"{row['failed_share']:.2f}"}
+            yield _("%(name)s: a share of %(share)s of its pages is read by no rule; it may have changed them.") % said
+    for stage in Stage.objects.filter(state="failed", retry_at=None):
+        yield _("Stage %(name)s failed and is not tried again: %(reason)s") % {"name": stage.name, "reason": stage.reason}
     if found.disk_free < LEAST_FREE_SHARE * found.disk_total:
         sizes = {"free": found.disk_free // 2**30, "total": found.disk_total // 2**30}
         yield _("Only %(free)s GiB of %(total)s GiB are free.") % sizes

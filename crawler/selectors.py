@@ -101,24 +101,39 @@ def visits_failed(limit: int = 100) -> QuerySet[Visit]:
     return Visit.objects.filter(state=Visit.State.FAILED).select_related("stage").order_by("-pk")[:limit]
 
 
-def rule_matches() -> list[dict[str, Any]]:
-    """Per platform: how many of the pages read were matched by which rule, and the share that no rule could read.
+RECENT_PAGES = 100  # of a platform: what it shows now
+ALARM_SHARE, FEW = 0.1, 3  # of them read by no rule, and at least so many
 
-    A falling share of matches means that the platform changed its pages.
+
+def rule_matches() -> list[dict[str, Any]]:
+    """Per platform: how many posts and lists were read by which rule, how many by none, and the share of the latest ones.
+
+    alarm: that share is high. Only the latest pages count for it: a long good past would hide a change, an old trouble outlive its cure.
     """
-    read = Video.objects.exclude(state=State.DISCOVERED).order_by()
-    matched = read.exclude(rule_version="").values("platform", "rule_version").annotate(count=Count("pk"))
-    failed = dict(read.filter(state=State.FAILED, reason__startswith="rule-failed").values_list("platform").annotate(count=Count("pk")))
     rows = []
     for platform in Platform.values:
-        rules = {row["rule_version"]: row["count"] for row in matched if row["platform"] == platform}
-        total = sum(rules.values()) + failed.get(platform, 0)
-        if total:
-            share = failed.get(platform, 0) / total
-            rows.append(
-                {"platform": platform, "rules": rules, "failed": failed.get(platform, 0), "failed_share": share, "alarm": share > 0.1}
-            )
+        posts = Video.objects.filter(platform=platform).exclude(state=State.DISCOVERED)
+        lists = Visit.objects.filter(platform=platform).exclude(state=Visit.State.WAITING)
+        unread = posts.filter(state=State.FAILED, reason__startswith="rule-failed"), lists.filter(outcome="rule-failed")
+        rules: dict[str, int] = {}
+        for read in (posts, lists):
+            for rule, count in read.exclude(rule_version="").order_by().values_list("rule_version").annotate(count=Count("pk")):
+                rules[rule] = rules.get(rule, 0) + count
+        failed = sum(found.count() for found in unread)
+        if not rules and not failed:
+            continue
+        shares = [_unread_lately(read, missed) for read, missed in zip((posts, lists), unread, strict=True)]
+        rows.append(
+            {"platform": platform, "rules": rules, "failed": failed, "failed_share": max(shares), "alarm": max(shares) > ALARM_SHARE}
+        )
     return rows
+
+
+def _unread_lately(read: QuerySet[Any], missed: QuerySet[Any]) -> float:
+    """Share of the latest pages that no rule could read; 0 for a few, which may be chance."""
+    latest = list(read.filter(Q(pk__in=missed) | ~Q(rule_version="")).order_by("-touched_at").values_list("pk", flat=True)[:RECENT_PAGES])
+    number = missed.filter(pk__in=latest).count()
+    return number / len(latest) if number >= FEW else 0.0
 
 
 def videos_in_review() -> QuerySet[Video]:

@@ -8,6 +8,7 @@ from django_celery_beat.models import PeriodicTask
 
 from config import status as site
 from config.models import Backup
+from crawler.models import Stage
 from tests.factories import UserFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +47,18 @@ def test_what_is_missing_raises_an_alarm(healthy, monkeypatch, harm, words):
     harm(healthy)
     (alarm,) = site.status().alarms
     assert words in alarm
+
+
+def test_a_platform_that_changed_and_a_stage_given_up_raise_alarms(healthy, monkeypatch):
+    monkeypatch.setattr(site, "LEAST_FREE_SHARE", 0.0)
+    Stage.objects.create(name="spring", state="failed", reason="unreachable: douyin (3 of 3 lists)")
+    Stage.objects.create(name="summer", state="failed", reason="unreachable: douyin (3 of 3 lists)", retry_at=timezone.now())
+    for _number in range(4):
+        VideoFactory(platform="kuaishou", state="failed", number=None, reason="rule-failed: no rule reads it")
+    alarms = site.status().alarms
+    assert len(alarms) == 2
+    assert alarms[0].startswith("kuaishou: a share of 1.00 of its pages is read by no rule")
+    assert alarms[1].startswith("Stage spring failed and is not tried again: unreachable: douyin")
 
 
 def test_a_broker_that_is_away_and_a_full_disk_raise_alarms(healthy, settings, monkeypatch):

@@ -537,3 +537,29 @@ def test_the_funnel_counts_by_platform_stage_and_cause(board, world):
     services.stage_crawl(stage().pk)
     row = selectors.funnel()["stages"]["one"]["tiktok"]
     assert (row["found"], row["fetched"], row["accepted"], row["failed"]) == (2, 1, 1, {"gone": 1})
+
+
+def test_only_the_latest_pages_say_whether_a_platform_changed(monkeypatch):
+    monkeypatch.setattr(selectors, "RECENT_PAGES", 20)
+    for number in range(40):
+        post(str(number), state=State.ACCEPTED, number=number + 1, rule_version="tiktok/video.1")
+    assert selectors.rule_matches() == [
+        {"platform": "tiktok", "rules": {"tiktok/video.1": 40}, "failed": 0, "failed_share": 0.0, "alarm": False}
+    ]
+    for number in range(100, 103):
+        post(str(number), state=State.FAILED, reason="rule-failed: no rule reads it")
+    (changed,) = selectors.rule_matches()
+    assert (changed["failed_share"], changed["alarm"]) == (3 / 20, True)
+    for number in range(200, 220):
+        post(str(number), state=State.FAILED, reason="gone: deleted", rule_version="tiktok/video.2")
+    (mended,) = selectors.rule_matches()
+    assert (mended["failed"], mended["alarm"]) == (3, False), "a page that says that its post is gone was read"
+
+
+def test_lists_that_no_rule_reads_raise_the_alarm_too():
+    for number in range(4):
+        Visit.objects.create(
+            stage=stage(), platform="tiktok", kind="tag", subject=str(number), state=Visit.State.FAILED, outcome="rule-failed"
+        )
+    (row,) = selectors.rule_matches()
+    assert (row["failed_share"], row["alarm"]) == (1.0, True)
