@@ -193,7 +193,7 @@ class Assignment(models.Model):
         ]
         indexes = [
             models.Index(fields=["person", "order", "id"], condition=Q(state__in=["open", "leased"]), name="turn_queue"),
-            models.Index(fields=["person", "state"]),
+            models.Index(fields=["person", "round", "state"], name="turns_by_person"),
             models.Index(fields=["lease_expires_at"], condition=Q(state="leased"), name="leases"),
         ]
 
@@ -226,7 +226,10 @@ class Vote(models.Model):
                 condition=Q(confidence__isnull=True) | Q(confidence__gte=0, confidence__lte=1), name="confidence_between_0_and_1"
             ),
         ]
-        indexes = [models.Index(fields=["round", "rung"]), models.Index(fields=["person", "created_at"])]
+        indexes = [
+            models.Index(fields=["round", "rung"]),
+            models.Index(fields=["person", "created_at"], include=["undone_at"], name="votes_by_person"),
+        ]
 
 
 class Prelabel(models.Model):

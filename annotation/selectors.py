@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Avg, Count, F, Max, Q, QuerySet
+from django.db.models import Avg, Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotation.models import (
@@ -33,6 +34,8 @@ from annotation.rules.qualification import LEAST_QUALITY_ITEMS, PASS_MARK
 
 LIVE = (Assignment.State.OPEN, Assignment.State.LEASED)  # still to be done
 TAKEN = (*LIVE, Assignment.State.SUBMITTED)  # holds a seat
+OVERVIEW_DAYS = 14
+OUTCOMES_LATEST = 1000  # votes by which the own agreement is reckoned
 WAITING_CAP = 1000  # counting further would cost more than it tells
 MASKED_ROUNDS = ("repeat", "gold")  # look like ordinary labelling to the person
 
@@ -48,8 +51,9 @@ def members_active() -> QuerySet[Person]:
 
 def loads(people: QuerySet[Person]) -> dict[int, int]:
     """Person id → turns still to be done."""
-    counts = people.annotate(load=Count("assignments", filter=Q(assignments__state__in=LIVE))).order_by()
-    return dict(counts.values_list("pk", "load"))
+    live = Assignment.objects.filter(state__in=LIVE, person__in=people).order_by()
+    counts = dict(live.values_list("person").annotate(n=Count("*")))
+    return {pk: counts.get(pk, 0) for pk in people.order_by().values_list("pk", flat=True)}
 
 
 def paces(*, days: int = 14) -> dict[int, int]:
@@ -124,32 +128,45 @@ def spread(sample: Sample) -> dict[str, int]:
     return {row["emotion"]: row["n"] for row in rows}
 
 
+def counted(rows: QuerySet, by: str) -> Coalesce:
+    """The number of rows that belong to one row of the outer query; asked only for the rows of a page, never for a whole table."""
+    return Coalesce(Subquery(rows.filter(**{by: OuterRef("pk")}).order_by().values(by).annotate(n=Count("*")).values("n")), 0)
+
+
 def batches(group: Group | None = None) -> QuerySet[Batch]:
     """Batches with their progress: samples, decided, excluded, above (waiting for a leader or the expert), votes."""
-    of_label = Q(samples__assignments__round=LABEL, samples__assignments__rung=Rung.MEMBER)
+    samples = Sample.objects.all()
+    votes = Assignment.objects.filter(round=LABEL, rung=Rung.MEMBER, state=Assignment.State.SUBMITTED)
     found = Batch.objects.select_related("group", "opened_by").annotate(
-        num_samples=Count("samples", distinct=True),
-        num_decided=Count("samples", filter=Q(samples__state=Sample.State.DECIDED), distinct=True),
-        num_excluded=Count("samples", filter=Q(samples__state=Sample.State.EXCLUDED), distinct=True),
-        num_above=Count("samples", filter=Q(samples__state=Sample.State.OPEN) & ~Q(samples__rung=Rung.MEMBER), distinct=True),
-        num_voted=Count("samples__assignments", filter=of_label & Q(samples__assignments__state=Assignment.State.SUBMITTED), distinct=True),
+        num_samples=counted(samples, "batch"),
+        num_decided=counted(samples.filter(state=Sample.State.DECIDED), "batch"),
+        num_excluded=counted(samples.filter(state=Sample.State.EXCLUDED), "batch"),
+        num_above=counted(samples.filter(state=Sample.State.OPEN).exclude(rung=Rung.MEMBER), "batch"),
+        num_voted=counted(votes, "sample__batch"),
     )
     return found if group is None else found.filter(group=group)
 
 
-def groups_progress() -> QuerySet[Group]:
-    return Group.objects.annotate(
-        num_samples=Count("samples"),
-        num_decided=Count("samples", filter=Q(samples__state=Sample.State.DECIDED)),
-        num_open=Count("samples", filter=Q(samples__state=Sample.State.OPEN)),
-    )
+def groups_progress() -> list[Group]:
+    """The groups with num_samples, num_open and num_decided; one pass over an index of the samples."""
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
+    for group_id, state, n in Sample.objects.order_by().values_list("group", "state").annotate(n=Count("*")):
+        counts[group_id][state] = n
+    groups = list(Group.objects.all())
+    for group in groups:
+        of = counts[group.pk]
+        told = {"num_samples": of.total(), "num_open": of[Sample.State.OPEN], "num_decided": of[Sample.State.DECIDED]}
+        group.__dict__.update(told)
+    return groups
 
 
-def people_overview() -> QuerySet[Person]:
-    """Everyone with what the people page shows; counts as subqueries would join rows with each other."""
+def people_overview(*, days: int = OVERVIEW_DAYS) -> QuerySet[Person]:
+    """Everyone with what the people page shows: when the last vote was, and how many there were in the last days."""
+    latest = Vote.objects.filter(person=OuterRef("pk")).order_by("-created_at").values("created_at")[:1]
+    of_late = Vote.objects.filter(created_at__gte=timezone.now() - timedelta(days=days), undone_at__isnull=True)
     return (
         Person.objects.select_related("user", "group")
-        .annotate(last_vote_at=Max("votes__created_at"), num_votes=Count("votes", filter=Q(votes__undone_at__isnull=True)))
+        .annotate(last_vote_at=Subquery(latest), num_votes=counted(of_late, "person"))
         .order_by("group__letter", "-role", "user__username")
     )
 
@@ -162,27 +179,27 @@ def turns_above(person: Person) -> QuerySet[Assignment]:
 
 def members_progress(group: Group) -> QuerySet[Person]:
     """The group's people with the turns they have done and those that wait."""
-    mine = Q(assignments__round=LABEL)
+    turns = Assignment.objects.filter(round=LABEL)
     return (
         group.people.select_related("user")
         .annotate(
-            num_done=Count("assignments", filter=mine & Q(assignments__state=Assignment.State.SUBMITTED)),
-            num_waiting=Count("assignments", filter=mine & Q(assignments__state__in=LIVE)),
-            num_skipped=Count("assignments", filter=mine & Q(assignments__state=Assignment.State.SKIPPED)),
+            num_done=counted(turns.filter(state=Assignment.State.SUBMITTED), "person"),
+            num_waiting=counted(turns.filter(state__in=LIVE), "person"),
+            num_skipped=counted(turns.filter(state=Assignment.State.SKIPPED), "person"),
         )
         .order_by("role", "full_name")
     )
 
 
-def agreement_with_outcome(person: Person, *, before: datetime) -> tuple[int, int]:
-    """How many of the person's member votes named the emotion that their sample ended with, and of how many.
+def agreement_with_outcome(person: Person, *, before: datetime, latest: int = OUTCOMES_LATEST) -> tuple[int, int]:
+    """How many of the person's latest member votes named the emotion that their sample ended with, and of how many.
 
     Only samples decided before that time: an outcome told at once would teach what the others vote.
     """
-    votes = person.votes.filter(round=LABEL, rung=Rung.MEMBER, undone_at__isnull=True)
-    settled = votes.filter(sample__state=Sample.State.DECIDED, sample__decided_at__lt=before)
-    counts = settled.aggregate(of=Count("pk"), agreed=Count("pk", filter=Q(emotion=F("sample__label"))))
-    return counts["agreed"], counts["of"]
+    votes = person.votes.filter(round=LABEL, rung=Rung.MEMBER, undone_at__isnull=True, created_at__lt=before)
+    settled = votes.filter(sample__state=Sample.State.DECIDED, sample__decided_at__lt=before).order_by("-created_at")[:latest]
+    pairs = settled.values_list("emotion", "sample__label")
+    return sum(emotion == label for emotion, label in pairs), len(pairs)
 
 
 def scores_best() -> dict[int, dict[str, float]]:
@@ -251,7 +268,7 @@ def gold_overview() -> list[dict[str, Any]]:
     ]
 
 
-def gold_candidates(*, limit: int = 12, among: int = 400) -> QuerySet[Sample]:
+def gold_candidates(*, limit: int = 12, among: int = 200) -> QuerySet[Sample]:
     """Samples decided of late on which the three members named one emotion, and that are no gold items yet: the surest, first."""
     latest = Sample.objects.filter(state=Sample.State.DECIDED, decided_rung=Rung.MEMBER).order_by("-pk").values("pk")[:among]
     of_members = Q(votes__round=LABEL, votes__rung=Rung.MEMBER, votes__undone_at__isnull=True)

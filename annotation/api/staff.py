@@ -32,7 +32,7 @@ class PersonSerializer(serializers.Serializer):
     p = serializers.SerializerMethodField(help_text="allocation score of Eq. 1")
     qualified_at = serializers.DateTimeField(allow_null=True)
     paused_reason = serializers.CharField(allow_blank=True)
-    num_votes = serializers.IntegerField()
+    num_votes = serializers.IntegerField(help_text=f"that stand, of the last {selectors.OVERVIEW_DAYS} days")
     last_vote_at = serializers.DateTimeField(allow_null=True)
 
     def get_group(self, person: Person) -> str:

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Q
-
 from annotation.models import LABEL, Assignment, Group, Person, Rung, Sample, TimelineEvent, Vote
 from annotation.rules.voting import Ask, Decided, decide
-from annotation.selectors import LIVE, people_active
+from annotation.selectors import LIVE, loads, people_active
 from annotation.services.webhooks import announce_all
 
 
@@ -63,8 +61,9 @@ def _candidates(sample: Sample, rung: str) -> list[Person]:
     had_a_turn = had_a_turn.exclude(rung=rung, state__in=[*LIVE, Assignment.State.WITHDRAWN])
     people = Person.objects.filter(user__is_active=True).exclude(pk__in=had_a_turn.values("person"))
     if rung == Rung.EXPERT:
-        people = people.filter(role=Person.Role.EXPERT)
-        return list(people.annotate(load=Count("assignments", filter=Q(assignments__state__in=LIVE))).order_by("load", "pk"))
+        experts = people.filter(role=Person.Role.EXPERT)
+        load = loads(experts)
+        return sorted(experts, key=lambda expert: (load[expert.pk], expert.pk))
     leaders = people.filter(role=Person.Role.LEADER, group__isnull=False)
     if rung == Rung.LEADER:
         return list(leaders.filter(group=sample.group_id).order_by("pk"))

@@ -59,7 +59,7 @@ def me(request: HttpRequest) -> HttpResponse:
 
 
 def _history(person: Person) -> Any:
-    return person.votes.select_related("sample__video").defer("sample__video__raw").order_by("-pk")
+    return person.votes.select_related("sample__video").defer("sample__video__raw").order_by("-created_at", "-pk")
 
 
 def _save(request: HttpRequest, person: Person) -> HttpResponse:

@@ -1,16 +1,20 @@
-"""How many times the two calls that people wait for ask the database."""
+"""How many times the two calls that people wait for, and every list, ask the database."""
 
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from annotation import selectors
+from annotation.models import Batch, Person, StaffChange
 from annotation.services import distribute
 from tests.annotation.conftest import hire
-from tests.factories import VideoFactory
+from tests.factories import AssignmentFactory, GroupFactory, PersonFactory, SampleFactory, VideoFactory, VoteFactory
 
 pytestmark = pytest.mark.django_db
 NEXT, SUBMIT = 7, 9  # session and user among them
@@ -39,3 +43,62 @@ def test_next_and_submit_take_a_fixed_number_of_queries(call, samples):
     _, cast = call(f"assignments/{turn['assignment']}/submit", vote)
 
     assert (len(asked), len(cast)) == (NEXT, SUBMIT)
+
+
+LISTS = [
+    ("manager", "/people/"),
+    ("manager", "/api/v1/people"),
+    ("manager", "/api/v1/samples"),
+    ("manager", "/api/v1/groups"),
+    ("leader", "/leader/"),
+    ("leader", "/api/v1/batches"),
+    ("leader", "/api/v1/samples"),
+    ("expert", "/expert/"),
+    ("annotator", "/me/"),
+    ("annotator", "/api/v1/me/votes"),
+]
+
+
+@pytest.mark.parametrize(("role", "path"), LISTS)
+def test_every_list_takes_as_many_queries_at_two_sizes(client, role, path):
+    group = GroupFactory(letter="A")
+    me = PersonFactory(role=role, group=group if role != "manager" else None)
+    client.force_login(me.user)
+    counts = []
+    for more in (2, 9):
+        for _ in range(more):
+            batch = Batch.objects.create(group=group, opened_by=me)
+            sample = SampleFactory(group=group, batch=batch, state="decided", label="Fear", decided_rung="member")
+            VoteFactory(sample=sample, person=me, assignment=AssignmentFactory(sample=sample, person=me, state="submitted"))
+            above = SampleFactory(group=group, batch=batch, rung="leader")
+            AssignmentFactory(sample=above, person=me, rung="leader" if role == "leader" else "expert")
+            PersonFactory(group=group)
+            StaffChange.objects.create(person=me, kind="moved")
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(path).status_code == 200
+        counts.append(len(queries))
+    assert counts[0] == counts[1], path
+
+
+def test_the_overviews_count_what_is_there(client):
+    group, other = GroupFactory(letter="A"), GroupFactory(letter="B")
+    alice = PersonFactory(group=group)
+    batch = Batch.objects.create(group=group)
+    decided = SampleFactory(group=group, batch=batch, state="decided", label="Fear", decided_rung="member")
+    SampleFactory(group=group, batch=batch, state="excluded")
+    SampleFactory(group=group, batch=batch, rung="leader")
+    SampleFactory(group=other)
+    turn = AssignmentFactory(sample=decided, person=alice, state="submitted")
+    vote = VoteFactory(sample=decided, person=alice, assignment=turn)
+    VoteFactory(person=alice, created_at=timezone.now() - timedelta(days=15), assignment=AssignmentFactory(person=alice, state="skipped"))
+    AssignmentFactory(person=alice)
+    told = selectors.batches(group).get()
+    assert (told.num_samples, told.num_decided, told.num_excluded, told.num_above, told.num_voted) == (3, 1, 1, 1, 1)
+    progress = {one.letter: (one.num_samples, one.num_open, one.num_decided) for one in selectors.groups_progress()}
+    assert progress["A"][:3] >= (3, 1, 1)
+    assert progress["B"] == (1, 1, 0)
+    person = selectors.people_overview().get(pk=alice.pk)
+    assert (person.num_votes, person.last_vote_at) == (1, vote.created_at)
+    member = selectors.members_progress(group).get(pk=alice.pk)
+    assert (member.num_done, member.num_waiting, member.num_skipped) == (1, 1, 1)
+    assert selectors.loads(Person.objects.filter(pk=alice.pk)) == {alice.pk: 1}
