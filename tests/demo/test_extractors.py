@@ -1,6 +1,5 @@
 """Programs of others, untouched, must accept the replica: so it cannot drift into something that only our own adapters read."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import BASE_DIR
 from tests.demo.conftest import first
 
 pytestmark = pytest.mark.slow
 REDIRECTED = Path(__file__).with_name("redirected.py")
+# A program under the GPL, in an environment of its own: nothing of this project is built upon it. `./run test` makes it.
+GALLERY_DL = Path(os.environ.get("GALLERY_DL_PYTHON") or BASE_DIR / ".venv-gallery-dl" / "bin" / "python")
 
 
-def run(replica, module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(replica, module: str, *arguments: str, cwd: Path, python: str | Path = sys.executable) -> subprocess.CompletedProcess[str]:
     trust = {"SSL_CERT_FILE": str(replica.ca), "REQUESTS_CA_BUNDLE": str(replica.ca), "HOME": str(cwd)}
-    command = [sys.executable, str(REDIRECTED), str(replica.port), module, *arguments]
+    command = [str(python), str(REDIRECTED), str(replica.port), module, *arguments]
     return subprocess.run(command, cwd=cwd, env={**os.environ, **trust}, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -63,9 +65,9 @@ def test_yt_dlp_says_that_a_private_post_is_private(replica, tmp_path):
     assert "do not have permission to view this post" in done.stderr
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gallery_dl") is None, reason="gallery-dl is not installed: pip install gallery-dl")
+@pytest.mark.skipif(not GALLERY_DL.exists(), reason="no gallery-dl: ./run test makes .venv-gallery-dl, or set GALLERY_DL_PYTHON")
 def test_gallery_dl_downloads_a_post_as_a_separate_program(replica, tmp_path):
     post = first(replica, "tiktok", fault="", expected="accepted", layout="universal")
-    done = run(replica, "gallery_dl", "--config-ignore", "-D", str(tmp_path / "out"), post.url, cwd=tmp_path)
+    done = run(replica, "gallery_dl", "--config-ignore", "-D", str(tmp_path / "out"), post.url, cwd=tmp_path, python=GALLERY_DL)
     assert done.returncode == 0, done.stderr
     assert [path.read_bytes() for path in (tmp_path / "out").iterdir()] == [replica.site.body_path(post).read_bytes()]
