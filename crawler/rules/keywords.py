@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 HASHTAG_WORTH = 4.0  # an author's own keyword says more than a word of the caption
 ONCE = 0.25  # what a word that one post alone has is worth: it may be chance
 ONCE_TAGGED = 0.7
-DECAY = 0.7  # per stage in which the term was not asked for again
+DECAY = 0.7  # per stage in which the term was on no board and in no kept post
+REFILL = 0.1  # share of a list that is new again one stage after it was read, until experience says otherwise
 PRIOR_YIELD = 0.5  # of a term that nobody has asked for yet
 PRIOR_POSTS = 6  # how many posts that belief is worth
 LATIN = re.compile(r"[a-z][a-z0-9'’]{2,29}", re.IGNORECASE)
@@ -36,12 +37,16 @@ class Post:
 
 @dataclass(frozen=True)
 class Asked:
-    """What asking for a term gave so far."""
+    """What asking for a term gave so far: over all asks, and (again_) over all but the first."""
 
+    asks: int = 0
     found: int = 0
     new: int = 0
     kept: int = 0
-    stages_ago: int = 0
+    again_found: int = 0
+    again_new: int = 0
+    stages_ago: int = 0  # since it was asked for last
+    unseen: int = 0  # stages since a board or a kept post had it
 
 
 @dataclass(frozen=True)
@@ -104,12 +109,19 @@ def score(salience: float, asked: Asked, *, need: float = 0.0) -> tuple[float, d
 
     salience 0..1 from the kept posts or the trending board; need 0..1: how much its emotion is wanted (0 when unknown).
     """
-    usable = (asked.kept + PRIOR_YIELD * PRIOR_POSTS) / (asked.found + PRIOR_POSTS)
-    novelty = (asked.new + PRIOR_POSTS) / (asked.found + PRIOR_POSTS)
-    decay = DECAY**asked.stages_ago
-    weight = (0.2 + salience) * usable * novelty * decay * (1 + need)
-    why = {"salience": salience, "yield": usable, "novelty": novelty, "decay": decay, "need": need}
+    usable = (asked.kept + PRIOR_YIELD * PRIOR_POSTS) / (asked.new + PRIOR_POSTS)
+    decay, fresh = DECAY**asked.unseen, novelty(asked)
+    weight = (0.2 + salience) * usable * fresh * decay * (1 + need)
+    why = {"salience": salience, "yield": usable, "novelty": fresh, "decay": decay, "need": need}
     return round(weight, 4), {name: round(value, 3) for name, value in why.items()}
+
+
+def novelty(asked: Asked) -> float:
+    """Share of the term's list that will be new: all of it the first time, afterwards what has come since, as far as experience tells."""
+    if not asked.asks:
+        return 1.0
+    refill = (asked.again_new + REFILL * PRIOR_POSTS) / (asked.again_found + PRIOR_POSTS)
+    return 1 - (1 - refill) ** (asked.stages_ago + 1)
 
 
 def rank(salience: Mapping[str, float], asked: Mapping[str, Asked], *, blocked: frozenset[str] = frozenset()) -> list[Score]:

@@ -1,5 +1,7 @@
 """The crawler's rules on values alone: robots, cleaning, likeness, keywords, the lexicon, transitions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,13 @@ def test_a_flag_asks_a_person_and_a_drop_outweighs_it():
         (Likeness(7, same_bytes=True), Drop),
         (Likeness(7, same_frames=True), Drop),
         (Likeness(7, agreement=0.93, inliers=50), Drop),
+        (Likeness(7, agreement=0.93, inliers=34), Review),  # one still scene in two excerpts of a film
+        (Likeness(7, agreement=0.96, inliers=12), Drop),
+        (Likeness(7, agreement=0.93, inliers=27, share=0.2, in_order=5), Drop),
+        (Likeness(7, agreement=0.93, inliers=27, share=0.2, in_order=4), Review),
+        (Likeness(7, share=0.4, in_order=8, nearest=24), Drop),
+        (Likeness(7, share=0.39, in_order=8, nearest=2), Review),  # a common opening
+        (Likeness(7, share=0.4, in_order=8, nearest=25), Review),
         (Likeness(7, share=0.9, in_order=5), Drop),
         (Likeness(7, share=0.9, in_order=1), Keep),
         (Likeness(7, agreement=0.6, inliers=30), Review),
@@ -201,14 +210,23 @@ def test_a_word_in_every_post_says_nothing():
 
 def test_yield_novelty_and_decay_steer_the_weight():
     fresh = keywords.score(0.5, keywords.Asked())[0]
-    assert keywords.score(0.5, keywords.Asked(found=20, new=20, kept=18))[0] > fresh
-    assert keywords.score(0.5, keywords.Asked(found=20, new=0, kept=10))[0] < fresh, "asked to exhaustion"
-    assert keywords.score(0.5, keywords.Asked(stages_ago=2))[0] == pytest.approx(fresh * keywords.DECAY**2, abs=1e-3)
+    good, poor = keywords.Asked(asks=1, found=20, new=20, kept=18), keywords.Asked(asks=1, found=20, new=20, kept=2)
+    assert fresh > keywords.score(0.5, good)[0] > keywords.score(0.5, poor)[0], "what a list held is known now"
+    assert keywords.score(0.5, keywords.Asked(unseen=2))[0] == pytest.approx(fresh * keywords.DECAY**2, abs=1e-3)
     assert keywords.score(0.5, keywords.Asked(), need=1.0)[0] == pytest.approx(2 * fresh, abs=1e-3)
 
 
+def test_a_list_that_was_read_is_worth_reading_again_when_it_fills_again():
+    once = keywords.Asked(asks=1, found=30, new=30)
+    assert keywords.novelty(once) == pytest.approx(keywords.REFILL)
+    assert keywords.novelty(keywords.Asked(asks=1)) == pytest.approx(keywords.REFILL), "an empty list is no new one"
+    assert keywords.novelty(replace(once, stages_ago=5)) > keywords.novelty(once), "more has come meanwhile"
+    lively, dead = replace(once, asks=3, again_found=60, again_new=40), replace(once, asks=3, again_found=60, again_new=0)
+    assert keywords.novelty(lively) > 0.5 > keywords.REFILL > keywords.novelty(dead)
+
+
 def test_blocked_terms_are_never_asked_for_and_each_weight_says_why():
-    ranked = keywords.rank({"a": 1.0, "b": 0.5}, {"c": keywords.Asked(10, 1, 0)}, blocked=frozenset({"a"}))
+    ranked = keywords.rank({"a": 1.0, "b": 0.5}, {"c": keywords.Asked(asks=1, found=10, new=1)}, blocked=frozenset({"a"}))
     assert next(score.text for score in ranked) == "b"
     assert {"salience", "yield", "novelty", "decay", "need"} == set(ranked[0].why)
     assert keywords.salient([]) == {}
