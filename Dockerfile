@@ -14,11 +14,13 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3-venv &&
 RUN python3 -m venv /opt/venv
 COPY requirements.lock docker/training-only.txt /tmp/
 # The lock is whole, so nothing is resolved anew: what only training needs is left out by name.
-RUN grep -vxiE "($(paste -sd'|' /tmp/training-only.txt))==.*" /tmp/requirements.lock > /tmp/site.lock \
- && pip install --no-cache-dir --no-deps -r /tmp/site.lock
+RUN awk -v names="^($(paste -sd'|' /tmp/training-only.txt))==" '/^[^ ]/ { left_out = $0 ~ names } !left_out' /tmp/requirements.lock > /tmp/site.lock \
+ && pip install --no-cache-dir --no-deps --require-hashes -r /tmp/site.lock
 
 FROM site-packages AS training-packages
-RUN pip install --no-cache-dir -r /tmp/requirements.lock
+COPY requirements.txt /tmp/
+RUN pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.lock \
+ && pip install --no-cache-dir -r /tmp/requirements.txt
 
 # --- the project --------------------------------------------------------------------------------------------------
 FROM python AS project
