@@ -1,4 +1,4 @@
-"""What a run's network says of clips: python -m training.engine.predict --run RUN FILE|DIR … [--out predictions.jsonl].
+"""What a run's network says of clips: python -m training.engine.predict --run RUN FILE|DIR … [--list FILE] [--out predictions.jsonl].
 
 One JSON object a line: file, emotion, probabilities, the branches' opinions, whether the clip has sound.
 A clip that cannot be used is a line on stderr, and the exit status is 1.
@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import nn
@@ -69,24 +69,48 @@ def files_under(paths: Sequence[Path]) -> Iterator[Path]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.predict", description=__doc__)
-    parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("paths", type=Path, nargs="*")
+    parser.add_argument("--list", type=Path, help="a file with one path a line, beside those given")
+    parser.add_argument("--out", type=Path, help="where the lines go; without it, to the screen")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--weights", default="best", choices=("best", "final", "best_on_test"))
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     options = parser.parse_args(arguments)
     try:
+        paths = [*options.paths, *listed(options.list)]
         predictor = Predictor(options.run, weights=options.weights, device=options.device)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    failed = 0
-    for path in files_under(options.paths):
+    if options.out is None:
+        return predict_all(predictor, paths, sys.stdout)
+    with options.out.open("w", encoding="utf-8") as out:
+        return predict_all(predictor, paths, out)
+
+
+def listed(path: Path | None) -> list[Path]:
+    """The paths in a file. Raises ValueError if it cannot be read."""
+    if path is None:
+        return []
+    try:
+        return [Path(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except OSError as error:
+        raise ValueError(f"--list {path}: {error.strerror}; give a text file with one path a line") from error
+
+
+def predict_all(predictor: Predictor, paths: Sequence[Path], out: TextIO) -> int:
+    """The exit status: 1 if there is no clip, or one of them cannot be used."""
+    failed = done = 0
+    for path in files_under(paths):
         try:
-            print(json.dumps(predictor(path), ensure_ascii=False), flush=True)
+            print(json.dumps(predictor(path), ensure_ascii=False), file=out, flush=True)
+            done += 1
         except clips.Unusable as error:
             failed += 1
             print(error, file=sys.stderr)
-    return 1 if failed else 0
+    if not done and not failed:
+        print("no clip given; name files, folders, or a list with --list", file=sys.stderr)
+    return 0 if done and not failed else 1
 
 
 if __name__ == "__main__":

@@ -78,6 +78,20 @@ def test_predict_reads_folders_and_names_what_it_cannot_read(run, tmp_path, caps
     assert "notes" not in err
 
 
+def test_predict_takes_a_list_and_writes_a_file(run, release, tmp_path, capsys):
+    listed, out = tmp_path / "clips.txt", tmp_path / "predictions.jsonl"
+    chosen = [release / "test" / "Fear_0.mp4", release / "test" / "Neutral_0.mp4"]
+    listed.write_text("".join(f"{path}\n" for path in chosen))
+    command = ["--run", str(run), "--device", "cpu", "--out", str(out)]
+    assert predict.main([*command, "--list", str(listed)]) == 0
+    assert [json.loads(line)["file"] for line in out.read_text().splitlines()] == [str(path) for path in chosen]
+    assert capsys.readouterr().out == ""
+    assert predict.main([*command, "--list", str(tmp_path / "absent")]) == 1
+    assert "one path a line" in capsys.readouterr().err
+    assert predict.main(command) == 1
+    assert "no clip given" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("command", "more"), [(evaluate, ("--release", ".")), (predict, ("x.mp4",)), (export, ("--out", "x"))])
 def test_a_folder_that_is_no_run_is_refused(command, more, tmp_path, capsys):
     if command is export:
