@@ -153,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     failed = [entry.error for entry in entries if entry.error]
     print(f"{len(entries) - len(failed)} clips added to {options.out}")
-    for error in failed:
-        print(error, file=sys.stderr)
+    for reason in failed:
+        print(reason, file=sys.stderr)
     return 1 if failed else 0
 
 
