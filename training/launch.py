@@ -194,6 +194,15 @@ def evaluate_command(engine: str, *, release: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", f"{engine}.evaluate", "--run", str(out), "--release", str(release)]
 
 
+def predict_command(engine: str, *, run: Path, listed: Path, out: Path) -> list[str]:
+    """Predictions of the clips that are listed in a file, one path a line."""
+    return [sys.executable, "-m", f"{engine}.predict", "--run", str(run), "--list", str(listed), "--out", str(out)]
+
+
+def prepare_command(engine: str, *, release: Path) -> list[str]:
+    return [sys.executable, "-m", f"{engine}.prepare", "--release", str(release)]
+
+
 # --- child processes --------------------------------------------------------------------------------------------
 class Child:
     """One child process in its own process group, its output appended to a log."""

@@ -91,6 +91,11 @@ class Run(models.Model):
         return self.state in self.LIVE
 
     @property
+    def prelabel_name(self) -> str:
+        """What its predictions are kept under in the labelling queue."""
+        return f"run {self.pk}, {self.recipe}"
+
+    @property
     def path(self) -> Path:
         """The run folder. Raises ValueError before the run was first started."""
         if not self.folder:

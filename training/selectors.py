@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 
+from annotation.models import Prelabel
 from qa.models import Release
 from training import launch
 from training.engine.recipes import RECIPES
@@ -78,6 +79,11 @@ def _on(run: Run, gpu: launch.Gpu) -> bool:
 def run_scores(run: Run) -> list[tuple[str, float | None]]:
     """The three figures of Sec. V, each None until the run is finished."""
     return [(title, _number(run.metrics.get(name))) for name, title in SCORES]
+
+
+def run_prelabels(run: Run) -> int:
+    """How many samples carry this run's prediction."""
+    return Prelabel.objects.filter(run_name=run.prelabel_name).count()
 
 
 def run_facts(run: Run) -> dict[str, Any]:

@@ -15,6 +15,16 @@ def start_run(run_id: int) -> None:
     services.run_execute(run_id)
 
 
+@shared_task(autoretry_for=(NoFreeDevice, FolderBusy), default_retry_delay=30, max_retries=None, time_limit=WEEK_S)
+def offer_prelabels(run_id: int) -> None:
+    services.prelabels_offer(run_id)
+
+
+@shared_task(time_limit=WEEK_S)
+def prepare_releases() -> None:
+    services.releases_prepare()
+
+
 @shared_task
 def resume_stale() -> None:
     services.runs_resume_stale()

@@ -15,5 +15,6 @@ urlpatterns = [
     path("train/<int:pk>/", views.run, name="run"),
     path("train/<int:pk>/cancel/", views.run_cancel, name="run_cancel"),
     path("train/<int:pk>/retry/", views.run_retry, name="run_retry"),
+    path("train/<int:pk>/prelabels/", views.prelabels_ask, name="prelabels_ask"),
     path("api/v1/", include(router.urls)),
 ]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import ValidationError
@@ -147,6 +148,8 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "log": selectors.run_log(run, max_bytes=16_384) if mine else None,
         "confusion": selectors.run_confusion(run),
         "scores": selectors.run_scores(run),
+        "orders_queue": settings.PRELABEL_ORDER,
+        "num_prelabels": selectors.run_prelabels(run),
     }
     return render(request, "training/run.html", context)
 
@@ -161,6 +164,12 @@ def run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @may_start
 def run_retry(request: HttpRequest, pk: int) -> HttpResponse:
     return _change(request, pk, services.run_retry)
+
+
+@require_POST
+@may_start
+def prelabels_ask(request: HttpRequest, pk: int) -> HttpResponse:
+    return _change(request, pk, services.prelabels_ask)
 
 
 def _change(request: HttpRequest, pk: int, service: Any) -> HttpResponse:

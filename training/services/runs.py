@@ -111,7 +111,7 @@ def run_cancel(run: Run, *, user: Any) -> Run:
 
     Raises PermissionDenied if the run is someone else's, ValidationError if it is over.
     """
-    _refuse_others(run, user)
+    refuse_others(run, user)
     now = timezone.now()
     queued = Run.objects.filter(pk=run.pk, state=Run.State.QUEUED)
     if not queued.update(state=Run.State.CANCELLED, cancel_requested_at=now, finished_at=now, error="cancelled before it began"):
@@ -129,7 +129,7 @@ def run_retry(run: Run, *, user: Any) -> Run:
 
     Raises PermissionDenied if the run is someone else's, ValidationError if it is not over or its twin is under way.
     """
-    _refuse_others(run, user)
+    refuse_others(run, user)
     with transaction.atomic():
         # Lock the release, as run_start does: a twin may be started at the same moment.
         Release.objects.select_for_update().get(pk=run.release_id)
@@ -145,7 +145,8 @@ def run_retry(run: Run, *, user: Any) -> Run:
     return run
 
 
-def _refuse_others(run: Run, user: Any) -> None:
+def refuse_others(run: Run, user: Any) -> None:
+    """Raises PermissionDenied unless the run is this person's to change; None is the site itself."""
     if user is not None and not may_control(user, run):
         raise PermissionDenied("This run is someone else's.")
 
