@@ -82,12 +82,14 @@ class Corpus:
 
     def __post_init__(self) -> None:
         self.by_id = {(post.platform, post.id): post for post in self.posts}
+        self._of = {platform: [post for post in self.posts if post.platform == platform] for platform in PLATFORMS}
+        self._texts: dict[str, tuple[tuple[str, int], str]] = {}
 
     def find(self, platform: str, post_id: str) -> Post | None:
         return self.by_id.get((platform, post_id))
 
     def of(self, platform: str) -> list[Post]:
-        return [post for post in self.posts if post.platform == platform]
+        return self._of[platform]
 
     def tagged(self, platform: str, tag: str) -> list[Post]:
         """Posts that carry the hashtag, the most liked first."""
@@ -96,8 +98,19 @@ class Corpus:
 
     def search(self, platform: str, text: str) -> list[Post]:
         """Posts whose caption holds the text, the most liked first."""
+        return ranked(self.matching(platform, text))
+
+    def matching(self, platform: str, text: str) -> list[Post]:
         wanted = text.strip().lstrip("#").lower()
-        return ranked(post for post in self.of(platform) if wanted and wanted in post.caption.lower())
+        return [post for post in self.of(platform) if wanted and wanted in self._text(post)]
+
+    def _text(self, post: Post) -> str:
+        """The caption in lower case, kept until a hashtag is added or the title changed: every search reads all of them."""
+        state = (post.title, len(post.hashtags))
+        known = self._texts.get(post.key)
+        if known is None or known[0] != state:
+            known = self._texts[post.key] = state, post.caption.lower()
+        return known[1]
 
     def by_user(self, platform: str, name: str) -> list[Post]:
         """A user's posts by handle, id or lasting key, the newest first."""
@@ -118,7 +131,7 @@ class Corpus:
         sources = self.sources(platform)
         terms, seen, depth = set(board), {*board, words.GENERAL[platform]}, 1
         while terms:
-            found = {post.id: post for term in terms for post in self.search(platform, term) if post.id not in depths}
+            found = {post.id: post for term in terms for post in self.matching(platform, term) if post.id not in depths}
             depths |= dict.fromkeys(found, depth)
             terms = {tag for post in found.values() if post.id in sources for tag in post.hashtags} - seen
             seen |= terms

@@ -105,3 +105,11 @@ def test_faults_are_chosen_by_name():
     assert not any(FAULTS[name].where is not Where.DEMAND for name in chosen("none"))
     with pytest.raises(ValueError, match="unknown fault frobnicate"):
         chosen("frobnicate")
+
+
+def test_a_hashtag_that_a_post_gets_later_is_found(made):
+    world = made(count=7)
+    post = world.posts[0]
+    assert world.search(post.platform, "#NewWord") == []
+    post.hashtags.append("newword")
+    assert world.search(post.platform, "#NewWord") == [post]
