@@ -7,7 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError, connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from django.views.decorators.http import require_safe
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -47,6 +48,49 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     elif isinstance(response.data, dict):  # Http404
         response.data = {"detail": str(response.data.get("detail", "Not found.")), "code": "not_found"}
     return response
+
+
+def refusals_documented(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """The schema's last word: any route may refuse, always in the same shape, and any may be asked again after a 503."""
+    problem = {
+        "type": "object",
+        "required": ["detail", "code"],
+        "properties": {
+            "detail": {"type": "string", "description": "a sentence for people"},
+            "code": {"type": "string", "description": "a word for programs"},
+            "fields": {"description": "what is wrong with which field of the request"},
+            "lines": {"type": "array", "items": {"type": "string"}, "description": "what is wrong with which line of a file"},
+        },
+    }
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            responses = operation["responses"]
+            responses.setdefault("4XX", {"description": "Refused; nothing was changed. `code` says why.", "content": content})
+            responses.setdefault("503", {"description": "The database does not answer; send the same again.", "content": content})
+    return result
+
+
+# --- what Django itself answers: as JSON to programs, as a page to people ---------------------------------------------
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _problem(request, 400, "invalid", "The request makes no sense.") or defaults.bad_request(request, exception)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _problem(request, 403, "permission_denied", "This may not be done.") or defaults.permission_denied(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _problem(request, 404, "not_found", "There is no such thing here.") or defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _problem(request, 500, "error", "The fault is ours and has been written down.") or defaults.server_error(request)
+
+
+def _problem(request: HttpRequest, status: int, code: str, detail: str) -> JsonResponse | None:
+    return JsonResponse({"detail": detail, "code": code}, status=status) if request.path.startswith("/api/") else None
 
 
 @require_safe

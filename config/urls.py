@@ -9,6 +9,7 @@ from config import account, api, views
 from config.signin import SignInForm
 from qa.views import home
 
+handler400, handler403, handler404, handler500 = api.bad_request, api.forbidden, api.not_found, api.server_error
 urlpatterns = [
     path("", home, name="home"),
     path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True, authentication_form=SignInForm), name="login"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers, status
+from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -55,6 +57,26 @@ class Route(APIView):
 
     def _refuse(self, exc: Conflict | NotEligible, http_status: int) -> Response:
         return Response({"detail": str(exc), "code": exc.code}, status=http_status)
+
+
+class Pages(LimitOffsetPagination):
+    """`limit` and `offset`, whole numbers; anything else is refused instead of passed over."""
+
+    max_limit = 500
+
+    def get_limit(self, request: Request) -> int | None:
+        self._refuse_nonsense(request, self.limit_query_param, least=1)
+        return super().get_limit(request)
+
+    def get_offset(self, request: Request) -> int:
+        self._refuse_nonsense(request, self.offset_query_param, least=0)
+        return super().get_offset(request)
+
+    @staticmethod
+    def _refuse_nonsense(request: Request, name: str, *, least: int) -> None:
+        for text in request.query_params.getlist(name):
+            if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
+                raise serializers.ValidationError({name: [f"Give a whole number, {least} or more."]})
 
 
 class WorkerRoute(Route):

@@ -8,12 +8,11 @@ from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation import selectors, services
-from annotation.api.base import REFUSED, Route, checked
+from annotation.api.base import REFUSED, Pages, Route, checked
 from annotation.api.turns import ProgressSerializer, VoteSerializer, vote_told
 from annotation.rules import taxonomy
 from annotation.rules.preferences import preferences_checked
@@ -70,7 +69,7 @@ class MyVotesPage(serializers.Serializer):
 class MyVotesView(OwnRoute):
     @extend_schema(operation_id="me_votes", responses={200: MyVotesPage, **REFUSED}, summary="Own votes, latest first.")
     def get(self, request: Request) -> Response:
-        pages = LimitOffsetPagination()
+        pages = Pages()
         votes = pages.paginate_queryset(self.person.votes.order_by("-pk"), request, view=self) or []
         now = timezone.now()
         rows: list[dict[str, Any]] = []

@@ -5,12 +5,11 @@ from __future__ import annotations
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation import access, selectors, services
-from annotation.api.base import CONFLICT, REFUSED, ReasonSerializer, Route, checked
+from annotation.api.base import CONFLICT, REFUSED, Pages, ReasonSerializer, Route, checked
 from annotation.models import Batch, Rung, Sample
 
 
@@ -57,10 +56,6 @@ class SampleFilter(serializers.Serializer):
         if unknown:
             raise serializers.ValidationError({name: ["unknown filter"] for name in unknown})
         return attrs
-
-
-class Pages(LimitOffsetPagination):
-    max_limit = 500
 
 
 class SamplesView(Route):

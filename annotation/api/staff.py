@@ -11,8 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation import access, selectors, services
-from annotation.api.base import CONFLICT, REFUSED, Route, checked
-from annotation.api.samples import Pages
+from annotation.api.base import CONFLICT, REFUSED, Pages, Route, checked
 from annotation.models import Person
 from annotation.services.groups import score
 

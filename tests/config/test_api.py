@@ -1,9 +1,11 @@
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 
 from config import api
+from tests.factories import PersonFactory
 
 
 def answer(error):
@@ -52,3 +54,27 @@ def test_a_full_disk_makes_the_site_not_ready(client, monkeypatch):
     response = client.get("/readyz")
     assert response.status_code == 503
     assert "MiB free" in response.json()["checks"]["disk"]
+
+
+def test_what_django_refuses_is_json_to_programs_and_a_page_to_people(client):
+    answer = client.get("/api/v1/people/none-of-a-number")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert client.get("/nowhere/").headers["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("error", [OperationalError("server closed the connection"), InterfaceError("connection already closed")])
+def test_a_database_that_is_away_is_a_503_that_may_be_sent_again(error):
+    answer = api.exception_handler(error, {})
+    assert (answer.status_code, answer.data["code"], answer.headers["Retry-After"]) == (503, "unavailable", "1")
+    assert "closed" not in answer.data["detail"], "what the database said is for the log"
+
+
+@pytest.mark.parametrize("query", ["limit=many", "limit=0", "limit=-1", "offset=-1", "offset=1e3", "limit=٣", "limit=9999999999"])
+@pytest.mark.parametrize("path", ["runs", "releases", "people", "samples", "me/votes"])
+@pytest.mark.django_db
+def test_a_page_that_makes_no_sense_is_refused(client, path, query):
+    person = PersonFactory(role="admin")
+    client.force_login(person.user)
+    answer = client.get(f"/api/v1/{path}?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert client.get(f"/api/v1/{path}?limit=3&offset=0").status_code == 200
