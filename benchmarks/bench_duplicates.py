@@ -32,6 +32,7 @@ from benchmarks.clips import bench_clips, label  # noqa: E402 - after django.set
 from benchmarks.edits import EDITS, SECONDS, Looks  # noqa: E402
 from crawler import media  # noqa: E402
 from crawler.rules import duplicates  # noqa: E402
+from demo.clips import make_clips  # noqa: E402
 
 ASKED = 40  # clips whose copies are looked for
 MILLION = 1_000_000
@@ -51,6 +52,15 @@ def measure(*, peers: bool = False, asked: int = ASKED, million: int = MILLION) 
         asking = measured(clips)[:asked] if "EMOTIONS_DATA" in os.environ else clips
         found = judge(clips, asking, seconds=SECONDS)
         return {**found, "search": search_at(million, clips), "limits": LIMITS}
+
+
+def measure_small(folder: Path, *, count: int = 7, seconds: int = 4) -> dict[str, Any]:
+    """The same in half a minute: few clips that the demo makes, short, each under every count-th edit and the two after it."""
+    make_clips(folder, count=count)
+    clips = sorted(folder.glob("*.mp4"))
+    names = list(EDITS)
+    edits = {label(clip): tuple(name for place, name in enumerate(names) if (place - turn) % count < 3) for turn, clip in enumerate(clips)}
+    return judge(clips, clips, seconds=seconds, edits=edits)
 
 
 def measured(clips: list[Path]) -> list[Path]:

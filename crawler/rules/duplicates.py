@@ -1,6 +1,6 @@
 """When two clips are the same: frame hashes and their eight orientations, how matches must line up, and what is then decided.
 
-Thresholds were set on other clips than those they are measured on (benchmarks/bench_duplicates.py).
+Thresholds were set on 2026-11-22 on one half of the sample clips and are measured on the other (benchmarks/bench_duplicates.py).
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ QUALITY = 12  # frames plainer than this resemble too many others to say anythin
 NEAR = 60  # bits; a frame at this distance or closer counts as the same picture
 LOOSE = 72  # bits; a clip with a frame this close is worth a closer look
 SHARE_SAME = 0.8  # of the query's frames, near ones
+SHARE_LONG, FRAMES_LONG, NEAR_LONG = 0.4, 8, 24  # or fewer, when many follow one another and one is all but the same
+SHARE_SEEN, FRAMES_SEEN = 0.2, 5  # or fewer still, when the pictures agree too
 SHARE_DOUBT = 0.3
-AGREE_SAME = 0.8  # correlation of two pictures laid over one another: copies measured at least 0.91, other clips at most 0.25
+AGREE_SAME = 0.8  # correlation of two pictures laid over one another
+AGREE_SURE = 0.95  # two excerpts of one film with the same still scene reached 0.945 with 32 points: they are for people to judge
 AGREE_DOUBT = 0.5
 INLIERS = 12  # local features that one transformation explains
+INLIERS_SAME = 35
 FRAMES_SAME = 2  # matches that must follow one another in both clips
 CLOSER_LOOKS = 20
 
@@ -73,15 +77,29 @@ def judge(likeness: Likeness) -> tuple[int, str]:
         return 4, "same file"
     if likeness.same_frames:
         return 3, "same pictures in another file"
-    if likeness.agreement >= AGREE_SAME and likeness.inliers >= INLIERS:
+    if same_pictures(likeness):
         return 2, "same pictures, edited"
-    if likeness.share >= SHARE_SAME and likeness.in_order >= FRAMES_SAME:
+    if same_hashes(likeness):
         return 2, "frame hashes"
     if likeness.agreement >= AGREE_DOUBT and likeness.inliers >= INLIERS:
         return 1, "alike in part"
     if likeness.share >= SHARE_DOUBT and likeness.in_order >= FRAMES_SAME:
         return 1, "some frames alike"
     return 0, ""
+
+
+def same_pictures(likeness: Likeness) -> bool:
+    """Whether pictures laid over one another agree, and enough points, or frames in order, say that this is no still scene met twice."""
+    if likeness.agreement >= AGREE_SURE and likeness.inliers >= INLIERS:
+        return True
+    in_order = likeness.share >= SHARE_SEEN and likeness.in_order >= FRAMES_SEEN
+    return likeness.agreement >= AGREE_SAME and likeness.inliers >= (INLIERS if in_order else INLIERS_SAME)
+
+
+def same_hashes(likeness: Likeness) -> bool:
+    """Whether frames alone say so; an opening that two clips share is too short a part of either."""
+    long = likeness.share >= SHARE_LONG and likeness.in_order >= FRAMES_LONG and likeness.nearest <= NEAR_LONG
+    return long or (likeness.share >= SHARE_SAME and likeness.in_order >= FRAMES_SAME)
 
 
 def orientations(hashes: np.ndarray) -> np.ndarray:
