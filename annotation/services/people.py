@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Group, Membership, Person, Rung, Sample, StaffChange
+from annotation.rules.csv_text import unreadable
 from annotation.rules.taxonomy import EMOTIONS
 from annotation.rules.warnings import FLAGS
 from annotation.selectors import LIVE
@@ -163,6 +164,8 @@ def _text(source: str | Path | TextIO, default: str) -> tuple[str, str]:
 
 
 def _rows(name: str, text: str) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+    if unread := unreadable(name, text):
+        raise BadLines(unread)
     reader = csv.DictReader(io.StringIO(text, newline=""))
     header = reader.fieldnames or []
     missing = [column for column in REQUIRED if column not in header]
@@ -229,6 +232,7 @@ def _create_or_update(person: Person | None, values: dict[str, Any]) -> bool:
     for key, value in fields.items():
         if key != "username":
             setattr(person, key, value)
+    person.full_clean(exclude=["user", "opted_out", "preferences"])
     person.save()
     role_grant(person)
     if values["group"]:

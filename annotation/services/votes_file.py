@@ -11,12 +11,15 @@ from typing import TextIO
 
 from annotation.models import Rung
 from annotation.rules import exchange, taxonomy
+from annotation.rules.csv_text import unreadable
 from annotation.selectors import votes_for_export
 from annotation.services.refusals import BadLines
 from crawler.models import Platform
 
 REQUIRED = ("video", "annotator", "rung", "adjective", "emotion", "confidence", "created_at")
 OPTIONAL = ("adjective_table", "platform", "duration_s", "frames", "title")
+LARGEST = 2**31 - 1  # what the columns hold
+LONGEST = {"video": 64, "annotator": 150, "title": 10_000}
 
 
 @dataclass
@@ -50,6 +53,8 @@ def votes_read(source: str | Path | TextIO) -> tuple[str, str]:
 
 
 def votes_parse(name: str, text: str) -> tuple[list[Line], list[str]]:
+    if unread := unreadable(name, text):
+        raise BadLines(unread)
     reader = csv.DictReader(io.StringIO(text, newline=""))
     header = list(reader.fieldnames or [])
     missing = [column for column in REQUIRED if column not in header and column not in {"adjective", "emotion"}]
@@ -90,6 +95,8 @@ def _line(number: int, row: dict[str, str], problems: list[str]) -> Line | None:
     duration_s = _number(row.get("duration_s", ""), "duration_s", float, problems)
     frames = _number(row.get("frames", ""), "frames", int, problems)
     problems += [f"{key} is negative" for key, value in (("duration_s", duration_s), ("frames", frames)) if value is not None and value < 0]
+    problems += [f"{key} is too large" for key, value in (("duration_s", duration_s), ("frames", frames)) if value and value > LARGEST]
+    problems += [f"{key} is longer than {most} signs" for key, most in LONGEST.items() if len(row.get(key, "")) > most]
     if problems or created_at is None:
         return None
     return Line(
@@ -138,13 +145,16 @@ def _moment(text: str, problems: list[str]) -> datetime | None:
     if moment.tzinfo is None:
         problems.append(f"created_at {text!r} has no time zone, such as +08:00")
         return None
+    if not 1970 <= moment.year <= 2200:
+        problems.append(f"created_at {text!r} is outside the years 1970 to 2200")
+        return None
     return moment
 
 
 def number_of(name: str) -> int | None:
     """The video number that a name such as 12 or 00000012.mp4 stands for; None for a platform's own id."""
     stem = name.removesuffix(".mp4")
-    return int(stem) if stem.isascii() and stem.isdigit() and (name.endswith(".mp4") or len(stem) <= 8) and int(stem) > 0 else None
+    return int(stem) if stem.isascii() and stem.isdigit() and len(stem) <= (9 if name.endswith(".mp4") else 8) and int(stem) > 0 else None
 
 
 def canonical(name: str) -> str:

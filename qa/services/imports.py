@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Assignment, Group, Person, Rung, Sample, Vote
+from annotation.rules.csv_text import unreadable
 from annotation.rules.taxonomy import parse_emotion
 from annotation.services import BadLines
 from annotation.services.votes_file import number_of
@@ -66,6 +67,8 @@ def _parse(path: Path) -> tuple[list[Line], list[str]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         return [], [f"{path.name}: not UTF-8: {error.reason} at byte {error.start}"]
+    if unread := unreadable(path.name, text):
+        return [], unread
     reader = csv.DictReader(io.StringIO(text, newline=""))
     header = list(reader.fieldnames or [])
     wrong = [f"column {name} is missing" for name in COLUMNS if name not in header]
