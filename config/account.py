@@ -1,12 +1,14 @@
 """One's own account: the password, the sessions, the keys for programs. Everybody sees and changes only the own."""
 
 from datetime import timedelta
+from typing import cast
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -34,9 +36,14 @@ def account_page(request: HttpRequest) -> HttpResponse:
     return _page(request)
 
 
+def _me(request: HttpRequest) -> User:
+    """Who asks; each view here lets only the signed-in come so far."""
+    return cast(User, request.user)
+
+
 def _page(request: HttpRequest, status: int = 200, **shown: object) -> HttpResponse:
-    keys = ApiToken.objects.filter(user_id=request.user.pk)
-    context = {"password_form": PasswordChangeForm(request.user), "keys": keys, "scopes": ApiToken.Scope.choices, "now": timezone.now()}
+    keys = ApiToken.objects.filter(user=_me(request))
+    context = {"password_form": PasswordChangeForm(_me(request)), "keys": keys, "scopes": ApiToken.Scope.choices, "now": timezone.now()}
     return render(request, "account.html", {**context, **shown}, status=status)
 
 
@@ -44,11 +51,11 @@ def _page(request: HttpRequest, status: int = 200, **shown: object) -> HttpRespo
 @login_required
 def password_change(request: HttpRequest) -> HttpResponse:
     """A new password; this session goes on, every other one ends."""
-    form = PasswordChangeForm(request.user, request.POST)
+    form = PasswordChangeForm(_me(request), request.POST)
     if not form.is_valid():
         return _page(request, 400, password_form=form)
     form.save()
-    update_session_auth_hash(request, request.user)
+    update_session_auth_hash(request, _me(request))
     sessions_end(request.user, keep=request.session.session_key)
     messages.success(request, _("The password is changed. You are signed out everywhere else."))
     return redirect("account")
@@ -68,7 +75,7 @@ def sessions_close(request: HttpRequest) -> HttpResponse:
 def key_make(request: HttpRequest) -> HttpResponse:
     """Answers with the page itself instead of leading to it: the key is in no address, no session and no log."""
     form = KeyForm(request.POST)
-    valid = [key for key in ApiToken.objects.filter(user_id=request.user.pk) if key.is_valid(timezone.now())]
+    valid = [key for key in ApiToken.objects.filter(user=_me(request)) if key.is_valid(timezone.now())]
     if not form.is_valid() or len(valid) >= MOST_KEYS:
         return _page(request, 400, key_refused=True)
     asked = form.cleaned_data
@@ -80,6 +87,6 @@ def key_make(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
-    token_revoke(get_object_or_404(ApiToken, pk=pk, user_id=request.user.pk), now=timezone.now())
+    token_revoke(get_object_or_404(ApiToken, pk=pk, user=_me(request)), now=timezone.now())
     messages.success(request, _("The key opens nothing any more."))
     return redirect("account")
