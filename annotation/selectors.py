@@ -312,3 +312,10 @@ def webhooks_overview() -> QuerySet[Webhook]:
 def deliveries() -> QuerySet[Delivery]:
     """The outbox, the newest first."""
     return Delivery.objects.select_related("webhook").defer("body").order_by("-pk")
+
+
+def samples_to_look_at(*, limit: int = 50) -> QuerySet[Sample]:
+    """Samples about which a manager may have to do something: flagged out, or opened again and not settled yet; the newest first."""
+    open_again = Q(state=Sample.State.OPEN, reopened__gt=0)
+    rows = Sample.objects.filter(Q(state=Sample.State.EXCLUDED) | open_again).select_related("video", "group")
+    return rows.defer("video__raw").prefetch_related("flags").order_by("-pk")[:limit]

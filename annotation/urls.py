@@ -6,6 +6,7 @@ from annotation.api import me, qualification, samples, staff, turns
 from annotation.views import gold, qualify, webhooks, workbench
 from annotation.views import me as my_page
 from annotation.views import people as people_page
+from annotation.views import samples as samples_page
 
 app_name = "annotation"
 API = "api/v1/"
@@ -16,8 +17,9 @@ urlpatterns = [
     path("expert/", workbench.expert, name="expert"),
     path("me/", my_page.me, name="me"),
     path("people/", people_page.people, name="people"),
-    path("gold/", gold.gold, name="gold"),
-    path("webhooks/", webhooks.webhooks, name="webhooks"),
+    path("samples/", samples_page.samples, name="samples"),
+    path("people/gold/", gold.gold, name="gold"),
+    path("people/webhooks/", webhooks.webhooks, name="webhooks"),
     path(f"{API}assignments/next", turns.NextView.as_view(), name="api-next"),
     path(f"{API}assignments/<int:pk>/draft", turns.DraftView.as_view(), name="api-draft"),
     path(f"{API}assignments/<int:pk>/submit", turns.SubmitView.as_view(), name="api-submit"),

@@ -10,7 +10,7 @@ from annotation.models import GoldItem, Sample
 from tests.factories import AssignmentFactory, PersonFactory, SampleFactory, VideoFactory, VoteFactory
 
 pytestmark = pytest.mark.django_db
-PAGE = "/gold/"
+PAGE = "/people/gold/"
 
 
 @pytest.fixture

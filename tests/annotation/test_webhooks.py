@@ -281,7 +281,7 @@ def test_another_secret_key_is_told_as_the_cause(receiver, waiting, settings):
 
 # --- the page -------------------------------------------------------------------------------------------------------
 
-PAGE = "/webhooks/"
+PAGE = "/people/webhooks/"
 
 
 @pytest.fixture

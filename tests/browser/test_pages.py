@@ -5,11 +5,24 @@ from __future__ import annotations
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from annotation.models import Assignment, Batch, Person, Sample, Vote
+from annotation.models import Assignment, Batch, Delivery, Person, Sample, Vote
+from annotation.services import announce, gold_add, webhook_add
 from tests.browser.driving import PASSWORD, Page
 from tests.factories import VoteFactory
 
-STAFF_PAGES = ["/", "/collect/", "/review/", "/people/", "/quality/", "/dataset/", "/train/", "/status/"]
+STAFF_PAGES = [
+    "/",
+    "/collect/",
+    "/review/",
+    "/people/",
+    "/people/gold/",
+    "/people/webhooks/",
+    "/samples/",
+    "/quality/",
+    "/dataset/",
+    "/train/",
+    "/status/",
+]
 PHONE, DESKTOP = (360, 740), (1280, 800)
 
 
@@ -89,10 +102,17 @@ def test_own_keys_and_wellbeing_are_saved(page: Page, labelling) -> None:
 @pytest.mark.parametrize(("theme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
 def test_every_page_fits_and_axe_finds_nothing(page: Page, led, axe: str, theme: str, size: tuple[int, int]) -> None:
     led.person("ada", role="admin", group=None)
+    webhook, _secret = webhook_add(url="https://hooks.example.org/labels", events=["label.decided", "release.made"], by=None)
+    announce("release.made", {"release": "full-v1"})
+    Delivery.objects.filter(webhook=webhook).update(state="given_up", status=410, problem="Gone", attempts=14)
+    gold_add(video_id=Sample.objects.values_list("video", flat=True)[0], emotions=["Fear", "Tension"], source="three experts")
     page.theme(theme)
     page.size(*size, mobile=size == PHONE)
     look(page.open("/sign-in/"), axe, theme)
-    for name, paths in {"lea": ["/leader/"], "alice": ["/me/", "/nowhere/", "/leader/"]}.items():
+    led.person("ex", role="expert", group=None)
+    led.person("nina", qualified_at=None)
+    pages = {"lea": ["/leader/"], "ex": ["/expert/"], "nina": ["/annotate/", "/qualify/"], "alice": ["/me/", "/nowhere/", "/leader/"]}
+    for name, paths in pages.items():
         for path in paths:
             look(page.sign_in(name, then=path), axe, theme)
     for path in STAFF_PAGES:

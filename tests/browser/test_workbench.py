@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import median
 
 import pytest
@@ -312,3 +313,36 @@ def test_every_adjective_has_a_letter_of_its_own_in_its_group(bench: Page) -> No
     for groups in bench.driver.execute_async_script(LETTERS, table):
         assert [len(set(letters)) for letters in groups] == [len(letters) for letters in groups]
         assert sum(map(len, groups)) == len(ADJECTIVES)
+
+
+HURRIED = """
+const slow = performance.now.bind(performance), every = window.setInterval.bind(window);
+performance.now = () => slow() * 30;
+window.setInterval = (job, ms, ...rest) => every(job, ms / 30, ...rest);
+"""
+
+
+@pytest.fixture
+def hurried(page: Page, labelling) -> Iterator[Page]:
+    """alice's workbench, where a minute passes in two seconds and a break is due after two."""
+    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=HURRIED)["identifier"]
+    Person.objects.filter(pk=labelling.alice.pk).update(preferences={"break_minutes": 2})
+    labelling.samples(2)
+    yield page.sign_in("alice", then="/annotate/").workbench()
+    page.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+
+
+def test_a_break_is_offered_after_the_own_time_and_can_be_put_off(hurried: Page) -> None:
+    hurried.js("setInterval(() => document.dispatchEvent(new Event('pointermove')), 1000)")
+    reminder = hurried.one("[data-part=break]")
+    assert not reminder.is_displayed()
+    hurried.wait(reminder.is_displayed, "two minutes of work have passed")
+    assert "short break" in reminder.text
+    hurried.one("[data-action=rested]").click()
+    hurried.wait(lambda: not reminder.is_displayed(), "it goes away when asked")
+    hurried.wait(reminder.is_displayed, "and comes again after the same time")
+
+
+def test_who_does_nothing_is_not_told_to_rest(hurried: Page) -> None:
+    hurried.wait(lambda: hurried.js("return performance.now()") > 4 * 60_000, "four minutes have passed without a sign of life")
+    assert not hurried.one("[data-part=break]").is_displayed()
