@@ -32,7 +32,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "crawler.Stage": ("name", "platforms", "seed", "video_budget", "starts_at", "ends_at", "settings"),
     "crawler.Term": ("blocked",),
     "qa.Release": ("name", "variant", "seed", "path", "sha256"),
-    "training.Schedule": ("name", "recipe", "enabled"),
+    "training.Schedule": ("name", "recipe", "variant", "cron", "seed"),
     "django_celery_beat.PeriodicTask": ("name", "task", "enabled", "args", "kwargs"),
     "config.ApiToken": ("name", "scope", "expires_at", "revoked_at"),
     "config.FailedTask": ("state",),
