@@ -52,6 +52,18 @@ def test_each_platform_has_cases_for_two_layouts_and_every_failure():
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
+def test_each_kind_of_list_has_cases_of_two_layouts(platform):
+    """By rule; Kuaishou's board kept its record and changed the key it lies under, so that one rule reads both."""
+    layouts: dict[str, set[str]] = {}
+    for case in CASES:
+        expected = json.loads((case / "expected.json").read_text(encoding="utf-8"))
+        if case.parent.name == platform and "list" in expected:
+            rule = expected["list"]["rule_version"]
+            layouts.setdefault(expected["kind"], set()).add(case.name if rule == "kuaishou/trending.2021-06-apollo" else rule)
+    assert {kind: len(found) >= 2 for kind, found in layouts.items()} == dict.fromkeys(set(rulebook.KINDS) - {"video"}, True)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_rule_file_names_itself_and_compiles(platform):
     for kind in rulebook.KINDS:
         for rule in rulebook.rules_for(platform, kind):
