@@ -7,7 +7,9 @@
 // line:  {x: [1, 2], xLabel, yLabel, yMin, yMax, series: [{name, values: [0.9, null], emotion?}]}
 // bar:   {labels: ["A", "B"], values: [3, 4], low: [2, 3], high: [4, 5], emotions: true, horizontal: true, yLabel, yMin, yMax, target}
 //        or series: [{name, values, emotion?}] for groups of bars
-// heat:  {rows: ["A"], columns: ["x", "y"], values: [[0.1, 0.9]], min, max, rowLabel, columnLabel}
+// heat:  {rows: ["A"], columns: ["x", "y"], values: [[0.1, 0.9]], min, max, rowLabel, columnLabel, links: [["/a/x", "/a/y"]]}
+// lanes: {lanes: ["A", "B"], steps: ["start", "swap 1"], notes: {A: [["S_r 52.1", "S_a 0.80"], …]}, people: [{name, lanes: ["A", "B"]}],
+//        personLabel}: who is in which lane at each step (null: not there); notes stand in the lane at each step
 // Any of them takes digits (how many decimals) and percent: true (0.5 is written 50 %).
 
 const NS = "http://www.w3.org/2000/svg";
@@ -208,18 +210,69 @@ export function heatMap(figure, data) {
   const left = Math.min(width / 3, 20 + 8 * Math.max(...data.rows.map((name) => shown(data, name).length)));
   const cell = (width - left) / data.columns.length;
   const picture = frame(figure, width, data.rows.length * 34 + 30, title(figure, ""));
+  if (data.links) picture.setAttribute("role", "group"); // a picture hides the links in it from those who hear the page
   data.columns.forEach((name, j) => picture.append(svg("text", { x: left + cell * (j + 0.5), y: 18, "text-anchor": "middle" }, shown(data, name))));
   data.rows.forEach((name, i) => {
     picture.append(svg("text", { class: "value", x: left - 8, y: 30 + i * 34 + 21, "text-anchor": "end" }, shown(data, name)));
     data.values[i].forEach((value, j) => {
+      const cellOf = data.links?.[i]?.[j] ? svg("a", { href: data.links[i][j], "aria-label": `${shown(data, name)}, ${shown(data, data.columns[j])}: ${write(value)}` }) : svg("g");
+      picture.append(cellOf);
       const at = { x: left + cell * j + 1, y: 30 + i * 34 + 1, width: cell - 2, height: 32, rx: 3 };
       const share = Number.isFinite(value) ? Math.max(0, Math.min(1, (value - low) / (high - low))) : 0;
       const strong = share > 0.45;
-      picture.append(svg("rect", { ...at, class: "heat", "fill-opacity": (0.06 + 0.94 * share).toFixed(2) }));
-      picture.append(svg("text", { class: strong ? "heat-strong" : "value", x: at.x + cell / 2, y: at.y + 20, "text-anchor": "middle" }, write(value)));
+      cellOf.append(svg("rect", { ...at, class: "heat", "fill-opacity": (0.06 + 0.94 * share).toFixed(2) }));
+      cellOf.append(svg("text", { class: strong ? "heat-strong" : "value", x: at.x + cell / 2, y: at.y + 20, "text-anchor": "middle" }, write(value)));
     });
   });
   table(figure, [data.rowLabel || "", ...data.columns.map((name) => shown(data, name))], data.rows.map((name, i) => [shown(data, name), ...data.values[i]]), write);
+}
+
+const ROW = 24;
+const HEADER = 40;
+
+/** People as lines through lanes, step by step; who changes lanes stands out. */
+export function lanesChart(figure, data) {
+  const last = data.steps.length - 1;
+  const margin = Math.min(132, Math.max(widthOf(figure) / 4, 84));
+  const width = Math.max(widthOf(figure), 2 * margin + last * 84);
+  figure.classList.toggle("wide", width > widthOf(figure));
+  const present = (lane, i) => data.people.filter((one) => one.lanes[i] === lane);
+  const tops = {};
+  let height = 20;
+  for (const lane of data.lanes) {
+    tops[lane] = height;
+    height += HEADER + ROW * Math.max(1, ...data.steps.map((_, i) => present(lane, i).length)) + 10;
+  }
+  const picture = frame(figure, width, height, title(figure, ""));
+  const x = (i) => (last ? margin + (i / last) * (width - 2 * margin) : width / 2);
+  const anchor = (i) => (i === 0 ? "start" : i === last ? "end" : "middle");
+  data.steps.forEach((name, i) => picture.append(svg("text", { x: x(i), y: 12, "text-anchor": anchor(i) }, name)));
+  for (const lane of data.lanes) {
+    picture.append(svg("line", { class: "axis", x1: 0, x2: width, y1: tops[lane], y2: tops[lane] }));
+    picture.append(svg("text", { class: "value lane", x: 0, y: tops[lane] + 18 }, lane));
+    data.steps.forEach((_, i) =>
+      (data.notes?.[lane]?.[i] || []).forEach((note, k) => picture.append(svg("text", { class: k ? undefined : "value", x: x(i), y: tops[lane] + 15 + 14 * k, "text-anchor": anchor(i) }, note)))
+    );
+  }
+  const y = (one, i) => tops[one.lanes[i]] + HEADER + ROW * (present(one.lanes[i], i).indexOf(one) + 0.5);
+  let moved = 0;
+  for (const one of data.people) {
+    const moves = new Set(one.lanes).size > 1;
+    const group = svg("g", { class: moves ? mark({}, moved++) : "still" });
+    const points = one.lanes.flatMap((lane, i) => (lane === null ? [] : [{ x: x(i), y: y(one, i) }]));
+    const path = points.map((to, i) => {
+      const from = points[i - 1];
+      return from ? `C${(from.x + to.x) / 2} ${from.y} ${(from.x + to.x) / 2} ${to.y} ${to.x} ${to.y}` : `M${to.x} ${to.y}`;
+    });
+    group.append(svg("path", { class: "curve", d: path.join("") }, undefined));
+    for (const at of points) group.append(dot(at.x, at.y, `${one.name}: ${one.lanes.map((lane) => lane ?? "–").join(" → ")}`));
+    const name = one.name.length > margin / 8 ? `${one.name.slice(0, margin / 8)}…` : one.name;
+    group.append(svg("text", { x: points[0].x - 8, y: points[0].y + 4, "text-anchor": "end" }, name));
+    if (last && one.lanes[last] !== null) group.append(svg("text", { x: points.at(-1).x + 8, y: points.at(-1).y + 4 }, name));
+    picture.append(group);
+  }
+  const notes = data.lanes.map((lane) => [lane, ...data.steps.map((_, i) => (data.notes?.[lane]?.[i] || []).join(" · "))]);
+  table(figure, [data.personLabel || "", ...data.steps], [...data.people.map((one) => [one.name, ...one.lanes.map((lane) => lane ?? "–")]), ...notes], String);
 }
 
 function table(figure, columns, rows, write) {
@@ -228,8 +281,26 @@ function table(figure, columns, rows, write) {
     html("tr", {}, html("th", { scope: "row" }, String(first)), ...rest.map((value) => html("td", { class: "num" }, typeof value === "number" || value === null ? write(value) : String(value ?? "–"))))
   );
   const box = html("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-label": title(figure, "table") }, html("table", { class: "data" }, html("thead", {}, head), html("tbody", {}, ...body)));
-  const link = html("a", { href: csv([columns, ...rows]), download: `${title(figure, "chart").replace(/\W+/g, "-").toLowerCase() || "chart"}.csv` }, "CSV");
-  figure.append(html("details", {}, html("summary", {}, words("wordNumbers", "Numbers")), box, html("p", {}, link)));
+  const name = title(figure, "chart").replace(/\W+/g, "-").toLowerCase() || "chart";
+  const numbers = html("a", { href: csv([columns, ...rows]), download: `${name}.csv` }, "CSV");
+  const picture = html("a", { href: "#", download: `${name}.svg` }, "SVG");
+  picture.addEventListener("click", () => picture.setAttribute("href", pictureUrl(figure.querySelector("svg"))));
+  figure.append(html("details", {}, html("summary", {}, words("wordNumbers", "Numbers")), box, html("p", {}, numbers, " · ", picture)));
+}
+
+const PAINT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "font-family", "font-size", "font-weight", "opacity"];
+
+/** The picture as a file of its own: the page's colours and fonts are written into it. */
+function pictureUrl(picture) {
+  const copy = picture.cloneNode(true);
+  const nodes = [...copy.querySelectorAll("*")];
+  [...picture.querySelectorAll("*")].forEach((node, i) => {
+    const look = getComputedStyle(node);
+    for (const name of PAINT) nodes[i].setAttribute(name, look.getPropertyValue(name));
+    nodes[i].removeAttribute("class");
+  });
+  copy.setAttribute("xmlns", NS);
+  return URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" }));
 }
 
 function csv(rows) {
@@ -237,7 +308,7 @@ function csv(rows) {
   return URL.createObjectURL(new Blob([rows.map((row) => row.map(quoted).join(",")).join("\n")], { type: "text/csv" }));
 }
 
-const KINDS = { line: lineChart, bar: barChart, heat: heatMap };
+const KINDS = { line: lineChart, bar: barChart, heat: heatMap, lanes: lanesChart };
 
 async function dataOf(source) {
   const script = document.getElementById(source);
