@@ -22,6 +22,7 @@ COLOURS = {
 }
 THEMES = {"light": ("#1b1b1f", "none", "#4540b8"), "dark": ("#ececef", "none", "#a9a6ff")}
 FONTS = ["DejaVu Sans", "Noto Sans CJK SC", "Noto Sans SC", "sans-serif"]
+SHOWN_ADJECTIVES = 30
 PLATFORMS = {"douyin": "Douyin", "kuaishou": "Kuaishou", "tiktok": "TikTok"}
 
 
@@ -59,6 +60,43 @@ def platforms(numbers: Mapping[str, Any], *, theme: str = "light") -> str:
         axes.set_xticks(range(len(rows)), [PLATFORMS.get(row["platform"], row["platform"]) for row in rows])
         axes.set_ylabel("videos")
         axes.legend(frameon=False, fontsize=8)
+    return svg.getvalue()
+
+
+def months(numbers: Mapping[str, Any], *, theme: str = "light") -> str:
+    """Labels by month, one panel per platform, emotions stacked in class order."""
+    rows = numbers["label_platform_month"]
+    names = list(dict.fromkeys([row["platform"] for row in numbers["platforms"][:-1] if row["labelled"]])) or ["–"]
+    times = sorted({row["month"] for row in rows})
+    count = {(row["emotion"], row["platform"], row["month"]): row["videos"] for row in rows}
+    with _panels(theme, width=6.4, height=2.6, number=len(names)) as (panels, svg):
+        for axes, platform in zip(panels, names, strict=True):
+            below = [0] * len(times)
+            for emotion, colour in COLOURS.items():
+                videos = [count.get((emotion, platform, time), 0) for time in times]
+                axes.bar(range(len(times)), videos, bottom=below, width=0.85, color=colour, label=emotion)
+                below = [low + more for low, more in zip(below, videos, strict=True)]
+            axes.set_title(PLATFORMS.get(platform, platform), fontsize=9)
+            shown = range(0, len(times), max(1, -(-len(times) // 6)))
+            axes.set_xticks(list(shown), [times[i] or "no date" for i in shown], rotation=45, ha="right", fontsize=7)
+        panels[0].set_ylabel("videos")
+        panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=7)
+    return svg.getvalue()
+
+
+def adjectives(numbers: Mapping[str, Any], *, theme: str = "light") -> str:
+    """The adjectives that were chosen most, each in the colour of its emotion."""
+    rows = [row for row in numbers["adjectives"] if row["votes"]][:SHOWN_ADJECTIVES][::-1]
+    with _axes(theme, width=5.2, height=0.6 + 0.2 * max(len(rows), 5)) as (axes, svg):
+        bars = axes.barh([row["en"] for row in rows], [row["votes"] for row in rows], color=[COLOURS[row["emotion"]] for row in rows])
+        axes.bar_label(bars, fmt="{:,.0f}", padding=2, fontsize=7)
+        axes.set_xlabel("votes")
+        axes.margins(y=0.02)
+        axes.tick_params(axis="y", labelsize=8, length=0)
+        used = [emotion for emotion in COLOURS if any(row["emotion"] == emotion for row in rows)]
+        patches = [axes.barh([0], [0], color=COLOURS[emotion], label=emotion) for emotion in used] if rows else []
+        if patches:
+            axes.legend(frameon=False, fontsize=7, loc="lower right")
     return svg.getvalue()
 
 
@@ -102,6 +140,8 @@ DATASET: dict[str, Callable[..., str]] = {
     "emotions": emotions,
     "platforms": platforms,
     "durations": durations,
+    "months": months,
+    "adjectives": adjectives,
     "topics": topics,
     "content-types": content_types,
 }
@@ -110,6 +150,13 @@ DATASET: dict[str, Callable[..., str]] = {
 @contextmanager
 def _axes(theme: str, *, width: float, height: float) -> Iterator[tuple[Any, io.StringIO]]:
     """Axes in the theme's colours, and the text that the figure becomes when the block ends."""
+    with _panels(theme, width=width, height=height, number=1) as (panels, svg):
+        yield panels[0], svg
+
+
+@contextmanager
+def _panels(theme: str, *, width: float, height: float, number: int) -> Iterator[tuple[list[Any], io.StringIO]]:
+    """Several axes in a row with one scale of values."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -128,7 +175,7 @@ def _axes(theme: str, *, width: float, height: float) -> Iterator[tuple[Any, io.
     with mpl.rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         canvas = FigureCanvasSVG(figure)
-        yield figure.add_subplot(), svg
+        yield list(figure.subplots(1, number, squeeze=False, sharey=True)[0]), svg
         canvas.print_svg(svg, metadata={"Date": None, "Creator": None})
 
 
