@@ -7,11 +7,12 @@ from collections import defaultdict
 from typing import Any
 
 from django.core import signing
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, FloatField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast
 from django.urls import reverse
 from django.utils import timezone
 
-from crawler.models import Decision, Host, Platform, Stage, Term, Video, Visit
+from crawler.models import Check, Decision, Host, Platform, Stage, Term, Video, Visit
 
 SALT = "crawler.clip"
 State = Video.State
@@ -136,8 +137,33 @@ def _unread_lately(read: QuerySet[Any], missed: QuerySet[Any]) -> float:
     return number / len(latest) if number >= FEW else 0.0
 
 
-def videos_in_review() -> QuerySet[Video]:
-    return Video.objects.filter(state=State.REVIEW).prefetch_related("checks").order_by("pk")
+def videos_in_review(user: Any) -> QuerySet[Video]:
+    """Doubtful videos that this person has not decided about, those first that rank highest for violence."""
+    mine = Decision.objects.filter(video=OuterRef("pk"), person=user).order_by("-pk").values("action")[:1]
+    ranked = Check.objects.filter(video=OuterRef("pk"), name="violence").order_by("-version")
+    rank = ranked.values(number=Cast("evidence__rank", FloatField()))[:1]
+    waiting = Video.objects.filter(state=State.REVIEW).annotate(mine=Subquery(mine), rank=Subquery(rank))
+    undecided = waiting.filter(Q(mine__isnull=True) | Q(mine="undo"))
+    return undecided.prefetch_related("checks").order_by(F("rank").desc(nulls_last=True), "pk")
+
+
+def video_after(waiting: QuerySet[Video], video_id: int) -> Video | None:
+    """The next of the waiting videos after one that was put off, the first again at the end; None when none waits."""
+    ids = list(waiting.values_list("pk", flat=True))
+    place = ids.index(video_id) + 1 if video_id in ids else 0
+    return waiting.filter(pk=ids[place % len(ids)]).first() if ids else None
+
+
+def decisions_latest(limit: int = 20) -> QuerySet[Decision]:
+    """Who decided what, and when, latest first; not about clips that still wait, lest it sway a second reviewer."""
+    rows = Decision.objects.exclude(video__state=State.REVIEW).select_related("video", "person")
+    return rows.order_by("-pk")[:limit]
+
+
+def standing(video: Video) -> dict[int, str]:
+    """What each person last decided about the video, by person id; who undid it has decided nothing."""
+    last = dict(video.decisions.order_by("pk").values_list("person_id", "action"))
+    return {person: action for person, action in last.items() if action != "undo"}
 
 
 REVIEWS_A_DAY = 400  # doubtful clips that one person looks at; more would wear on anybody

@@ -124,12 +124,17 @@ def term_block(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def review(request: HttpRequest) -> HttpResponse:
     """The next doubtful clip with its evidence, or one asked for by ?video=."""
-    waiting = selectors.videos_in_review()
+    waiting = selectors.videos_in_review(request.user)
     after = request.GET.get("after", "")
-    video = waiting.filter(pk__gt=int(after)).first() if after.isdigit() else None
-    video = video or waiting.first()
+    video = selectors.video_after(waiting, int(after) if after.isdigit() else 0)
     left = selectors.reviews_left(request.user)
-    context: dict[str, Any] = {"waiting": waiting.count(), "left": left, "reasons": REASONS, "last": selectors.decision_last(request.user)}
+    context: dict[str, Any] = {
+        "waiting": waiting.count(),
+        "left": left,
+        "reasons": REASONS,
+        "last": selectors.decision_last(request.user),
+        "decisions": selectors.decisions_latest(),
+    }
     if video and left:
         other = selectors.resembled(video)
         context |= {
@@ -139,6 +144,8 @@ def review(request: HttpRequest) -> HttpResponse:
             "other": other,
             "other_clip": selectors.clip_url(other, user=request.user) if other and other.file else "",
             "strip": selectors.strip_of(video),
+            "reviewers": settings.REVIEWERS,
+            "num_decided": len(selectors.standing(video)),
             "blurred": any(check.verdict == "review" and check.name != "duplicate" for check in video.checks.all()),
         }
     return render(request, "crawler/review.html", context)
@@ -161,6 +168,8 @@ def decide(request: HttpRequest, pk: int, action: str) -> HttpResponse:
         messages.error(request, " ".join(getattr(error, "messages", None) or [str(error)]))
     else:
         said = {"keep": _("Kept as %(name)s."), "drop": _("Dropped: %(name)s."), "undo": _("%(name)s waits again.")}[action]
+        if action != "undo" and video.state == Video.State.REVIEW:
+            said = _("Noted: %(name)s waits for a second reviewer.")
         messages.success(request, said % {"name": video})
     return redirect("crawler:review")
 

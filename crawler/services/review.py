@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 
+from crawler import selectors
 from crawler.models import Decision, Tombstone, Video
 from crawler.services import cleaning
 
@@ -17,25 +18,37 @@ PERMISSION = "crawler.review_video"
 
 
 def video_keep(video_id: int, *, user: Any, reason: str) -> Video:
-    """The video, accepted with the next number. Raises ValidationError when it does not wait for a decision."""
+    """The video, accepted with the next number once as many people as REVIEWERS say so, until then still waiting.
+
+    Raises ValidationError when it does not wait for a decision, or this person has decided already.
+    """
     _allowed(user)
     with transaction.atomic():
-        video = _waiting(video_id)
+        video = _waiting(video_id, user)
         Decision.objects.create(video=video, person=user, action="keep", reason=reason[:200])
-        return cleaning.number(video)
+        return cleaning.number(video) if _agreed(video, "keep") else video
 
 
 def video_drop(video_id: int, *, user: Any, reason: str) -> Video:
-    """The video, dropped for the person's reason. Raises ValidationError without a reason or when it does not wait."""
+    """The video, dropped for the person's reason once as many people as REVIEWERS say so, until then still waiting.
+
+    Raises ValidationError without a reason, when it does not wait, or when this person has decided already.
+    """
     _allowed(user)
     if not reason.strip():
         raise ValidationError("a drop needs its reason", code="reason")
     with transaction.atomic():
-        video = _waiting(video_id)
+        video = _waiting(video_id, user)
         Decision.objects.create(video=video, person=user, action="drop", reason=reason[:200])
-        video.state, video.reason = State.DROPPED, f"reviewed: {reason.strip()}"[:200]
-        video.save()
+        if _agreed(video, "drop"):
+            video.state, video.reason = State.DROPPED, f"reviewed: {reason.strip()}"[:200]
+            video.save()
         return video
+
+
+def _agreed(video: Video, action: str) -> bool:
+    """Whether enough different people want this; where two differ, a third decides."""
+    return sum(wanted == action for wanted in selectors.standing(video).values()) >= settings.REVIEWERS
 
 
 def decision_undo(video_id: int, *, user: Any) -> Video:
@@ -47,16 +60,24 @@ def decision_undo(video_id: int, *, user: Any) -> Video:
     with transaction.atomic():
         video = Video.objects.select_for_update().get(pk=video_id)
         last = video.decisions.order_by("-pk").first()
-        if last is None or last.action == "undo":
-            raise ValidationError("there is no decision to undo", code="nothing")
-        if last.person_id != user.pk:
+        if last is not None and last.person_id != user.pk and user.pk not in selectors.standing(video):
             raise PermissionDenied("only the person who decided can undo")
-        if video.number is not None:
-            cleaning.number_return(video)
-        video.state, video.reason, video.accepted_at = State.REVIEW, "; ".join(_doubts(video))[:200], None
-        video.save()
+        if user.pk not in selectors.standing(video):
+            raise ValidationError("there is no decision to undo", code="nothing")
+        if video.state != State.REVIEW:
+            _reopen(video, user)
         Decision.objects.create(video=video, person=user, action="undo")
         return video
+
+
+def _reopen(video: Video, user: Any) -> None:
+    """Takes back what was carried out. Raises PermissionDenied unless it was this person's word that carried it out."""
+    if video.decisions.order_by("-pk").values_list("person_id", flat=True).first() != user.pk:
+        raise PermissionDenied("only the person who decided can undo")
+    if video.number is not None:
+        cleaning.number_return(video)
+    video.state, video.reason, video.accepted_at = State.REVIEW, "; ".join(_doubts(video))[:200], None
+    video.save()
 
 
 def _doubts(video: Video) -> list[str]:
@@ -68,11 +89,13 @@ def _allowed(user: Any) -> None:
         raise PermissionDenied("deciding about videos needs the permission to review")
 
 
-def _waiting(video_id: int) -> Video:
+def _waiting(video_id: int, user: Any) -> Video:
     # Lock the video: two reviewers may decide at once.
     video = Video.objects.select_for_update().get(pk=video_id)
     if video.state != State.REVIEW:
         raise ValidationError(f"video {video_id} is {video.state}, not waiting for a decision", code="not-waiting")
+    if user.pk in selectors.standing(video):
+        raise ValidationError(f"you have decided about video {video_id}; a second person must look", code="decided")
     return video
 
 
