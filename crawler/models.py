@@ -114,6 +114,7 @@ class Video(models.Model):
     tags = models.JSONField(default=list, help_text="facts that do not drop a video: silent, black, frozen …")
     number = models.PositiveIntegerField(null=True, blank=True, unique=True, help_text="given in order on acceptance (Sec. III-A)")
     # clock
+    rechecked_at = models.DateTimeField(null=True, blank=True, help_text="when its post was last seen to be there, after acceptance")
     attempts = models.PositiveSmallIntegerField(default=0)
     claimed_by = models.CharField(max_length=120, blank=True, help_text="machine, process and moment of who works on it")
     discovered_at = models.DateTimeField(auto_now_add=True)

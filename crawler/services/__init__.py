@@ -1,6 +1,7 @@
 """What can be done with stages and videos; the only place that writes the crawler's rows."""
 
 from crawler.services.outages import stage_reopen
+from crawler.services.recheck import posts_recheck
 from crawler.services.review import decision_undo, video_drop, video_keep, video_takedown
 from crawler.services.stages import StageBusy, stage_counts, stage_crawl, stage_create, stage_stop, stages_due, term_block
 from crawler.services.terms import terms_learn
@@ -11,6 +12,7 @@ __all__ = [
     "clean_waiting",
     "decision_undo",
     "posts_insert",
+    "posts_recheck",
     "resume_stale",
     "stage_counts",
     "stage_crawl",

@@ -3,6 +3,7 @@
 import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -563,3 +564,33 @@ def test_lists_that_no_rule_reads_raise_the_alarm_too():
         )
     (row,) = selectors.rule_matches()
     assert (row["failed_share"], row["alarm"]) == (1.0, True)
+
+
+# --- looked up again --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_kept(world, other_clip, tmp_path):
+    world["files"] |= {"2": other_clip, "3": make_clip(tmp_path / "third.mp4", picture="life=size=108x192:rate=15,trim=duration={seconds}")}
+    kept = {name: advanced(name) for name in "123"}
+    assert {video.state for video in kept.values()} == {State.ACCEPTED}
+    world["pages"] |= {"2": Failure(Outcome.GONE, "deleted"), "3": Failure(Outcome.CAPTCHA, "a puzzle")}
+    return kept
+
+
+def test_withdrawn_posts_are_counted_and_taken_down_only_when_told_to(three_kept, django_capture_on_commit_callbacks):
+    month = timedelta(days=30)
+    assert services.posts_recheck(older_than=month, limit=10) == {"captcha": 1, "gone": 1, "there": 1}
+    assert selectors.videos_ready().count() == 3
+    with django_capture_on_commit_callbacks(execute=True):
+        found = services.posts_recheck(older_than=month, limit=10, take_down=True)
+    assert found == {"captcha": 1, "gone": 1}, "what is there is not due again; what a wall hides still is"
+    assert [video.platform_id for video in selectors.videos_ready()] == ["1", "3"]
+    assert Tombstone.objects.get().reason == "gone on its platform"
+
+
+def test_the_longest_unseen_are_looked_up_first(three_kept):
+    Video.objects.filter(platform_id="1").update(rechecked_at=timezone.now() - timedelta(days=40))
+    services.posts_recheck(older_than=timedelta(days=30), limit=2)
+    assert Video.objects.get(platform_id="2").rechecked_at is not None
+    assert Video.objects.get(platform_id="1").rechecked_at < timezone.now() - timedelta(days=39)

@@ -237,6 +237,19 @@ def test_crawling_a_done_stage_says_that_it_was_done():
     assert "was done already" in err.getvalue()
 
 
+def test_recheck_says_what_it_found(monkeypatch):
+    from crawler import services
+
+    asked = {}
+    monkeypatch.setattr(services, "posts_recheck", lambda **options: asked.update(options) or {"gone": 1, "there": 4})
+    out = StringIO()
+    call_command("recheck", "--older-than", "7", "--take-down", "--json", stdout=out)
+    assert json.loads(out.getvalue()) == {"gone": 1, "there": 4}
+    assert (asked["older_than"].days, asked["take_down"]) == (7, True)
+    with pytest.raises(CommandError, match="--limit must be at least 1"):
+        call_command("recheck", "--limit", "0")
+
+
 def test_clean_says_when_nothing_waits():
     out = StringIO()
     call_command("clean", stdout=out)
