@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Avg, Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Avg, Count, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -27,6 +27,7 @@ from annotation.models import (
     Sample,
     StaffChange,
     TimelineEvent,
+    TrainingSession,
     Vote,
     Webhook,
 )
@@ -296,6 +297,12 @@ def attendance() -> dict[int, dict[str, Any]]:
         seen["sessions"] += 1
         seen["guide"] = version
     return found
+
+
+def sessions_held(limit: int = 20) -> QuerySet[TrainingSession]:
+    """The latest training sessions, each with those who were there and for how long."""
+    there = Attendance.objects.select_related("person").order_by("person__full_name")
+    return TrainingSession.objects.prefetch_related(Prefetch("attendances", there))[:limit]
 
 
 def staff_changes(limit: int = 30) -> QuerySet[StaffChange]:

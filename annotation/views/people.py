@@ -132,6 +132,7 @@ def _context(**more: Any) -> dict[str, Any]:
         "oddities": services.groups_oddities(),
         "spread": max(means) - min(means) if len(means) > 1 else None,
         "changes": selectors.staff_changes(),
+        "sessions": selectors.sessions_held(),
         "members": [row["person"] for row in rows if row["person"].role == Person.Role.ANNOTATOR and row["person"].group_id],
         "pass_mark": PASS_MARK,
         **more,
