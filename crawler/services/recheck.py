@@ -16,6 +16,7 @@ from crawler.services import videos
 from crawler.services.review import video_takedown
 
 WITHDRAWN = {Outcome.GONE, Outcome.PRIVATE}
+READ = {"there", *WITHDRAWN, Outcome.REGION, Outcome.NOT_VIDEO, Outcome.RULE_FAILED, "robots"}  # the platform answered for this post
 
 
 def posts_recheck(
@@ -28,18 +29,22 @@ def posts_recheck(
     """
     due = Q(rechecked_at=None) | Q(rechecked_at__lt=timezone.now() - older_than)
     kept = Video.objects.filter(due, state=Video.State.ACCEPTED).order_by(F("rechecked_at").asc(nulls_first=True), "pk")
-    ids = list(kept.values_list("pk", flat=True)[:limit])
-    counts: Counter[str] = Counter()
-    for place, video_id in enumerate(ids, start=1):
-        video = Video.objects.select_related("stage").get(pk=video_id)
-        said = _outcome(video)
+    rows, counts, closed = list(kept.values_list("pk", "platform")), Counter[str](), set[str]()
+    for video_id, platform in rows:
+        if counts.total() == limit:
+            break
+        if platform in closed:
+            continue
+        said = _outcome(Video.objects.select_related("stage").get(pk=video_id))
         counts[said] += 1
+        if said not in READ:
+            closed.add(platform)  # a wall, or no line: its other posts wait for the next run, and do not use up this one
         if said in WITHDRAWN and take_down:
             video_takedown(video_id, reason=f"{said} on its platform")
         elif said == "there":
             Video.objects.filter(pk=video_id).update(rechecked_at=timezone.now())
         if progress:
-            progress(place, len(ids))
+            progress(counts.total(), min(limit, len(rows)))
     return dict(sorted(counts.items()))
 
 

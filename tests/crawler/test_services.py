@@ -589,8 +589,16 @@ def test_withdrawn_posts_are_counted_and_taken_down_only_when_told_to(three_kept
     assert Tombstone.objects.get().reason == "gone on its platform"
 
 
-def test_the_longest_unseen_are_looked_up_first(three_kept):
+def test_the_longest_unseen_are_looked_up_first(three_kept, world):
+    world["pages"].clear()
     Video.objects.filter(platform_id="1").update(rechecked_at=timezone.now() - timedelta(days=40))
-    services.posts_recheck(older_than=timedelta(days=30), limit=2)
-    assert Video.objects.get(platform_id="2").rechecked_at is not None
+    assert services.posts_recheck(older_than=timedelta(days=30), limit=2) == {"there": 2}
     assert Video.objects.get(platform_id="1").rechecked_at < timezone.now() - timedelta(days=39)
+
+
+def test_at_a_wall_the_platform_is_left_for_this_run(three_kept, world):
+    world["pages"]["1"] = Failure(Outcome.CAPTCHA, "a puzzle")
+    other = Video.objects.get(platform_id="3")
+    Video.objects.filter(pk=other.pk).update(platform="douyin")
+    world["pages"].pop("3")
+    assert services.posts_recheck(older_than=timedelta(days=30), limit=10) == {"captcha": 1, "there": 1}
