@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from training.engine import evaluate, train
+from training.engine import ensemble, evaluate, train
 from training.engine.recipes import RECIPES, Recipe, overridden
 from training.engine.releases import manifest_hash
+from training.engine.significance import paired_bootstrap
 
 RAVDESS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 TEST_ACTORS = range(15, 19)
@@ -116,6 +117,27 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def differences(folder: Path, rows: list[dict]) -> str:
+    """What the first network is better by than each other on the same clips, by the paired bootstrap over all finished seeds."""
+    first, *others = dict.fromkeys(row["network"] for row in rows)
+    lines = [f"| {first} less | score | difference | 95 % | p |", "|---|---|---|---|---|"]
+    target, mine = _answers(folder, first)
+    for which in others:
+        _, theirs = _answers(folder, which)
+        for score in ("ACC", "UAR"):
+            num_classes = 1 + int(max(target.max(), mine.max(), theirs.max()))
+            gap = paired_bootstrap(target, mine, theirs, num_classes, score=score, rng=np.random.default_rng(0))
+            lines.append(f"| {which} | {score} | {gap.value:.3f} | {gap.low:.3f} to {gap.high:.3f} | {gap.p:.2f} |")
+    return "\n".join(lines)
+
+
+def _answers(folder: Path, which: str) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (n,), predictions (seeds, n)) of a network's finished runs, the clips in the order of their names."""
+    tables = [ensemble.read_table(run.parent) for run in sorted(folder.glob(f"{which}-*/result.json"))]
+    target = np.array([tables[0].classes.index(label) for label in tables[0].labels])
+    return target, np.array([table.probabilities.argmax(1) for table in tables])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.learn", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=sorted(STUDIES))
@@ -126,6 +148,8 @@ def main() -> int:
     rows = study(options.study, options.data, options.out, [int(s) for s in options.seeds.split(",")])
     (options.out / f"{options.study}.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(table(rows))
+    if len({row["network"] for row in rows}) > 1:
+        print(differences(options.out / options.study, rows))
     return 0
 
 
