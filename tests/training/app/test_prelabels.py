@@ -1,6 +1,7 @@
 """A finished run's predictions put the labelling queues in order, and stay with the votes."""
 
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -13,6 +14,7 @@ from annotation.services.prelabels import uncertainty
 from tests.factories import AssignmentFactory, PersonFactory, SampleFactory
 from training import services
 from training.models import Run
+from training.tasks import offer_prelabels
 
 pytestmark = pytest.mark.django_db
 SIX = ("Excitation", "Fear", "Neutral", "Relaxation", "Sadness", "Tension")
@@ -133,7 +135,12 @@ def test_only_a_finished_run_of_the_six_emotions_of_ones_own_may_predict(finishe
         services.prelabels_ask(finished, user=dana)
 
 
-def test_the_button_stands_on_the_page_where_the_setting_is_on(finished, queue, client, dana, settings, django_capture_on_commit_callbacks):
+def test_the_button_stands_on_the_page_where_the_setting_is_on(
+    finished, queue, client, dana, settings, monkeypatch, django_capture_on_commit_callbacks
+):
+    asked = []
+    message = lambda name, args: SimpleNamespace(apply_async=lambda: asked.append((name, args)))  # noqa: E731 - a stand-in for Celery's
+    monkeypatch.setattr("training.services.prelabels.signature", message)
     client.force_login(dana)
     page = f"/train/{finished.pk}/"
     assert "least certain" not in client.get(page).content.decode()
@@ -141,4 +148,6 @@ def test_the_button_stands_on_the_page_where_the_setting_is_on(finished, queue, 
     assert "least certain" in client.get(page).content.decode()
     with django_capture_on_commit_callbacks(execute=True):
         assert client.post(f"{page}prelabels/").status_code == 302
+    assert asked == [(offer_prelabels.name, (finished.pk,))]
+    offer_prelabels(finished.pk)
     assert "Clips in the queues that it predicted" in client.get(page).content.decode()
