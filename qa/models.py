@@ -53,10 +53,11 @@ class AdjustmentStep(models.Model):
         APPLIED = "applied", _("Applied")
         REJECTED = "rejected", _("Rejected")
         SKIPPED = "skipped", _("Skipped")
+        REPLACED = "replaced", _("Replaced")
 
     stage = models.CharField(max_length=10)
     round = models.PositiveSmallIntegerField()
-    emotion = models.CharField(max_length=12)
+    emotion = models.CharField(max_length=12, blank=True, help_text="empty where a member was replaced")
     state = models.CharField(max_length=10, choices=State.choices)
     high = models.ForeignKey("annotation.Person", on_delete=models.PROTECT, null=True, related_name="+")
     low = models.ForeignKey("annotation.Person", on_delete=models.PROTECT, null=True, related_name="+")
@@ -94,6 +95,35 @@ class Release(models.Model):
     @property
     def folder(self) -> Path:
         return Path(self.path)
+
+
+class ReleaseJob(models.Model):
+    """A release that somebody asked for on the site: how far it is, and what came of it."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+
+    variant = models.CharField(max_length=30)
+    seed = models.PositiveIntegerField()
+    options = models.JSONField(help_text="media, formats, allow_short, sizes: as release_make takes them")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    clips_done = models.PositiveIntegerField(default=0)
+    clips_total = models.PositiveIntegerField(default=0)
+    problem = models.TextField(blank=True)
+    release = models.ForeignKey(Release, on_delete=models.SET_NULL, null=True, related_name="jobs")
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-pk"]
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in {self.State.WAITING, self.State.RUNNING}
 
 
 class ReleaseItem(models.Model):

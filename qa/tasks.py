@@ -13,6 +13,18 @@ def consistency_report() -> int:
 
 
 @shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
+def second_opinions() -> int:
+    """Fits the three models of annotators to all votes; by schedule and on demand, apart from the report because it takes longer."""
+    return services.opinions_make().pk
+
+
+@shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
 def verify_release(release_id: int) -> int:
     """Compares a release's files with its manifest; answers how many things are wrong."""
     return len(services.release_check(release_id))
+
+
+@shared_task(soft_time_limit=6 * 60 * 60, time_limit=6 * 60 * 60 + 600)
+def make_release(job_id: int) -> None:
+    """Makes the release that a job asks for; a job that is over is left alone."""
+    services.release_job_run(job_id)

@@ -1,5 +1,6 @@
 """Release folders: written whole, described for people and machines, verified."""
 
+from qa.export.archive import Archive
 from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
 from qa.export.formats import FORMATS
 from qa.export.imported import find_clips, write_imported
@@ -11,6 +12,7 @@ __all__ = [
     "FORMATS",
     "MEDIA",
     "SPLITS",
+    "Archive",
     "Clip",
     "Description",
     "ReleaseError",

@@ -31,6 +31,7 @@ class Clip:
     adjectives: tuple[str, ...]
     confidences: tuple[float | None, ...]
     posterior: tuple[float, ...]
+    difficulty: float | None
     term: str
     stage: str
     source: Path
@@ -58,6 +59,7 @@ class Clip:
             "adjectives": list(self.adjectives),
             "confidences": list(self.confidences),
             "posterior": list(self.posterior),
+            "difficulty": self.difficulty,
             "term": self.term,
             "stage": self.stage,
             "sha256": self.sha256,
@@ -81,6 +83,7 @@ COLUMNS = {
     "adjectives": "adjective chosen in each vote (its key in the adjective table; empty for imported votes)",
     "confidences": "stated confidence of each vote, 0–1",
     "posterior": "probability of each class by Dawid–Skene over all votes; a second opinion, the label is the vote's",
+    "difficulty": "how hard GLAD finds the clip to label, 1/β, above 0; a second opinion as well",
     "term": "search term that found the clip",
     "stage": "crawl stage that found the clip",
     "sha256": "sha256 of the clip",

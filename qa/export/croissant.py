@@ -52,7 +52,7 @@ CONTEXT = {
     "transform": "cr:transform",
 }
 TYPES = dict.fromkeys(("class_id", "frames", "width", "height"), "sc:Integer") | dict.fromkeys(
-    ("duration_s", "fps", "confidences", "posterior"), "sc:Float"
+    ("duration_s", "fps", "confidences", "posterior", "difficulty"), "sc:Float"
 )
 REPEATED = {"votes", "vote_rungs", "adjectives", "confidences", "posterior"}
 

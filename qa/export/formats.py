@@ -125,7 +125,7 @@ def _parquet_schema(pa: Any) -> Any:
     columns = {"video_data": pa.binary(), "name": text, "label": text, "class_id": pa.int8(), "split": text, "platform": text}
     columns |= {"duration_s": number, "frames": pa.int64(), "width": pa.int32(), "height": pa.int32(), "fps": number}
     columns |= {"decided_by": text, "votes": texts, "vote_rungs": texts, "adjectives": texts, "confidences": numbers}
-    columns |= {"posterior": numbers, "term": text, "stage": text, "sha256": text}
+    columns |= {"posterior": numbers, "difficulty": number, "term": text, "stage": text, "sha256": text}
     return pa.schema(list(columns.items()))
 
 

@@ -112,6 +112,28 @@ def agreement_tables(numbers: Mapping[str, Any]) -> list[Table]:
     return [*tables, Table("Where labels were decided", ("rung", "emotion", "videos"), [tuple(row.values()) for row in numbers["ladder"]])]
 
 
+def quality_tables(numbers: Mapping[str, Any], opinions: Mapping[str, Any] | None) -> dict[str, Table]:
+    """File name → table, for everything on the quality page."""
+    found: dict[str, Table] = {}
+    for stage in numbers["stages"]:
+        for name, table in zip(("scores", "variance", "sets", "ratios"), stage_tables(stage), strict=True):
+            found[f"{stage['stage']}-{name}"] = table
+    names = ("coefficients", "emotion", "group", "platform", "month", "pairs", "calibration", "confidence", "again", "ladder")
+    found |= dict(zip(names, agreement_tables(numbers["agreement"]), strict=True))
+    return found | (opinion_tables(opinions) if opinions else {})
+
+
+def opinion_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
+    """What Dawid–Skene, GLAD and MACE make of people, labels and clips."""
+    models = ("Dawid–Skene", "GLAD", "MACE")
+    labels = ("sample", "label", "rather", *models, "difficulty", "video", "group", "decided by")
+    return {
+        "opinion-people": _of_rows("Ability of each person by three models", ("person", "votes", *models), numbers["people"]),
+        "opinion-labels": _of_rows("Labels that a model doubts: how far each believes in them", labels, numbers["labels"]),
+        "opinion-hardest": _of_rows("The hardest clips by GLAD", labels, numbers["hardest"]),
+    }
+
+
 def statistics_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
     """File name → table: Tab. II, Tab. III, Fig. 5 and what goes beyond them."""
     histogram = numbers["durations"]

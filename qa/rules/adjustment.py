@@ -19,6 +19,7 @@ from qa.rules.consistency import CONSISTENT_POINTS, DIFFERENT_POINTS, SCALE, int
 MIN_GAP = 0.05  # δ: about one standard error of a CR over 100 samples
 MAX_VARIANCE = 1.0  # τ: the paper went from 5.72 to 0.36
 NUM_ROUNDS = 3  # R
+POLICIES = ("always", "non_worsening")  # keep every swap as the paper does, or take back one that made things worse
 MAX_ALLOCATIONS = 500_000
 
 Allocation = frozenset[tuple[int, str]]  # (person, group letter)
@@ -104,6 +105,28 @@ def is_settled(scores: Sequence[float], start_mean: float, *, max_variance: floa
     return mean > start_mean and variance < max_variance
 
 
+def is_worse(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Whether a swap failed on both counts: the mean S_r fell and its variance rose."""
+    (mean, variance), (new_mean, new_variance) = mean_and_variance(np.asarray(before)), mean_and_variance(np.asarray(after))
+    return new_mean < mean and new_variance > variance
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """Someone without a group who can take a place."""
+
+    id: int
+    gender: str
+    score: float  # p of Eq. 1
+    is_qualified: bool
+
+
+def replacement(gender: str, score: float, reserves: Sequence[Reserve]) -> Reserve | None:
+    """Who takes the place of a member who left: same gender, nearest p; those who passed the labelling test first, then the lower id."""
+    fitting = [reserve for reserve in reserves if reserve.gender == gender]
+    return min(fitting, key=lambda reserve: (not reserve.is_qualified, abs(reserve.score - score), reserve.id), default=None)
+
+
 def best_visited(scores: Sequence[Sequence[float]], *, max_variance: float = MAX_VARIANCE) -> int:
     """Which of the visited allocations to keep: variance under the threshold first, then mean, then small variance, then earliest."""
     stats = [mean_and_variance(np.asarray(values)) for values in scores]
@@ -129,11 +152,12 @@ def adjust(
     num_rounds: int = NUM_ROUNDS,
     min_gap: float = MIN_GAP,
     max_variance: float = MAX_VARIANCE,
+    policy: str = "always",
 ) -> tuple[list[Step], bool]:
     """The whole loop on annotators that answer at once (simulated ones); the steps, and whether it settled.
 
     label(allocation, swap): has the swapped (all, when None) label the sets of their groups, and answers the members with
-    their ratios and S_r per group.
+    ratios and S_r per group. policy: "non_worsening" takes back a swap after which the mean fell and the variance rose.
     """
     members, scores = label(start, None)
     start_mean = mean_and_variance(np.array(list(scores.values())))[0]
@@ -141,9 +165,15 @@ def adjust(
     for round_number, category in itertools.product(range(1, num_rounds + 1), range(num_categories)):
         outcome = propose(members, category, visited=visited, group_scores=scores, min_gap=min_gap)
         if isinstance(outcome, Swap):
+            before = list(scores.values())
             allocation = exchanged(allocation, outcome.high, outcome.low)
             visited.add(allocation)
             members, scores = label(allocation, outcome)
+            if policy == "non_worsening" and is_worse(before, list(scores.values())):
+                log.append(Step(round_number, category, outcome, allocation, dict(scores)))
+                outcome = Swap(outcome.low, outcome.high, outcome.gap, is_literal=False)  # back to where they were
+                allocation = exchanged(allocation, outcome.high, outcome.low)
+                members, scores = label(allocation, outcome)
         log.append(Step(round_number, category, outcome, allocation, dict(scores)))
         if isinstance(outcome, Swap) and is_settled(list(scores.values()), start_mean, max_variance=max_variance):
             return log, True

@@ -17,6 +17,8 @@ PADDING = -1
 SET_SIZE = 100
 #: The nine sets of a stage: three Neutral, two Excitation, one of each other.
 STAGE_SETS = ("Neutral", "Neutral", "Neutral", "Excitation", "Excitation", "Sadness", "Relaxation", "Tension", "Fear")
+#: Who labels whose sets again: in every stage the group before, or in turn the group before (sA) and the group after (sB).
+PAIRINGS = ("cyclic", "reverse_in_sB")
 CONSISTENT_POINTS, DIFFERENT_POINTS = 0.7, 0.3  # Eq. 3: a sample labelled as before, and one decided but differently
 SCALE = 100  # points are those of a full set, so that a short set weighs as much as a full one
 
@@ -28,6 +30,18 @@ class SetCounts:
     consistent: NDArray[np.int64]
     undecided: NDArray[np.int64]
     sizes: NDArray[np.int64]
+
+
+def reviewing(num_groups: int, *, stage: str, pairing: str = "cyclic") -> list[int]:
+    """For each group, the place of the group that labels its sets again: A reviews B's, B reviews C's, …, the last A's.
+
+    With "reverse_in_sB" every second stage (sB, sD …) goes the other way round, so that two stages pair every two of three groups.
+    Raises ValueError for an unknown pairing.
+    """
+    if pairing not in PAIRINGS:
+        raise ValueError(f"unknown pairing {pairing!r}: choose one of {', '.join(PAIRINGS)}")
+    offset = 1 if pairing == "reverse_in_sB" and (ord(stage[1]) - ord("A")) % 2 else -1
+    return [(i + offset) % num_groups for i in range(num_groups)]
 
 
 def intra_group(current: Array, previous: Array) -> float:

@@ -1,7 +1,9 @@
 """What is known about labels, agreement, the dataset and its releases."""
 
-from qa.selectors.agreement import agreement_numbers, intra_annotator, ladder_counts, second_look, second_opinion_numbers
+from qa.selectors.agreement import agreement_numbers, intra_annotator, ladder_counts
+from qa.selectors.behind import Behind, behind_rows, ratio_rows, samples_behind
 from qa.selectors.crosscheck import (
+    Replacement,
     Reviewed,
     StageScores,
     adjustment_log,
@@ -9,6 +11,7 @@ from qa.selectors.crosscheck import (
     as_numbers,
     candidates,
     open_turns,
+    replacements,
     reviewers,
     rounds_of,
     stage_reviews,
@@ -17,6 +20,7 @@ from qa.selectors.crosscheck import (
 )
 from qa.selectors.lineage import lineage, video_find
 from qa.selectors.mos import mos_next, mos_numbers, mos_progress
+from qa.selectors.opinions import difficulties, opinions_numbers, second_look, second_opinion_numbers
 from qa.selectors.releases import (
     Cast,
     Drift,
@@ -25,6 +29,7 @@ from qa.selectors.releases import (
     posteriors,
     release_drift,
     release_facts,
+    release_jobs,
     releases,
     votes_by_sample,
 )
@@ -35,9 +40,11 @@ from qa.selectors.waiting import waiting_for
 
 __all__ = [
     "CODES",
+    "Behind",
     "Cast",
     "Drift",
     "Labelled",
+    "Replacement",
     "Reviewed",
     "SampleFacts",
     "StageScores",
@@ -47,9 +54,11 @@ __all__ = [
     "agreement_numbers",
     "answer_shares",
     "as_numbers",
+    "behind_rows",
     "candidates",
     "dataset_numbers",
     "dataset_version",
+    "difficulties",
     "funnel_counts",
     "intra_annotator",
     "label_votes",
@@ -62,15 +71,20 @@ __all__ = [
     "mos_numbers",
     "mos_progress",
     "open_turns",
+    "opinions_numbers",
     "posteriors",
+    "ratio_rows",
     "raw_and_labelled",
     "release_drift",
     "release_facts",
+    "release_jobs",
     "releases",
+    "replacements",
     "report_history",
     "reviewers",
     "rounds_of",
     "sample_facts",
+    "samples_behind",
     "second_look",
     "second_opinion_numbers",
     "set_rows",

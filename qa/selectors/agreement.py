@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from annotation.models import LABEL, Person, Rung, Sample, Vote
 from annotation.rules.taxonomy import EMOTIONS
-from qa.rules import agreement, truth
+from qa.rules import agreement
 from qa.selectors.votes import RUNGS, SampleFacts, VoteTable, label_votes, sample_facts, vote_table
 
 NUM_MEMBERS = 3
@@ -75,7 +75,12 @@ def _pairs(members: VoteTable) -> list[dict[str, Any]]:
         shared = int(((ratings[:, first] >= 0) & (ratings[:, second] >= 0)).sum())
         if not shared:
             continue
-        row: dict[str, Any] = {"first": names[int(people[first])], "second": names[int(people[second])], "num_samples": shared}
+        row: dict[str, Any] = {
+            "first": names[int(people[first])],
+            "second": names[int(people[second])],
+            "num_samples": shared,
+            "people": [int(people[first]), int(people[second])],
+        }
         try:
             row |= {
                 "value": agreement.cohen_kappa(ratings[:, first].astype(int), ratings[:, second].astype(int), num_categories=len(EMOTIONS))
@@ -138,50 +143,3 @@ def ladder_counts() -> list[dict[str, Any]]:
     for key in decided.iterator(chunk_size=20_000):
         counts[key] += 1
     return [{"rung": rung, "emotion": emotion, "videos": count} for (rung, emotion), count in counts.items()]
-
-
-def second_opinion_numbers(*, model: str = "dawid_skene", limit: int = 50) -> dict[str, Any]:
-    """What a model of annotators makes of the votes: each person's ability, and the decided labels it believes least."""
-    votes, facts = vote_table(label_votes()), sample_facts()
-    if not len(votes):
-        return {"model": model, "people": [], "labels": []}
-    opinion = truth.second_opinion(votes.sample, votes.person, votes.emotion, num_categories=len(EMOTIONS), model=model)
-    labels = facts.label[facts.place(opinion.samples)].astype(int)
-    decided = labels >= 0
-    posterior, samples, labels = opinion.posterior[decided], opinion.samples[decided], labels[decided]
-    rows = []
-    for i in truth.doubtful(labels, posterior, limit=limit).tolist():
-        instead = int(posterior[i].argmax())
-        rows.append(
-            {
-                "sample": int(samples[i]),
-                "label": EMOTIONS[labels[i]],
-                "belief": float(posterior[i, labels[i]]),
-                "instead": EMOTIONS[instead],
-                "instead_belief": float(posterior[i, instead]),
-            }
-        )
-    return {"model": model, "people": _abilities(opinion, votes), "labels": _with_videos(rows)}
-
-
-def second_look(*, model: str = "dawid_skene", limit: int = 50) -> list[dict[str, Any]]:
-    """Decided labels that the model believes least, with what it believes instead; most doubtful first."""
-    return second_opinion_numbers(model=model, limit=limit)["labels"]
-
-
-def _abilities(opinion: truth.Opinion, votes: VoteTable) -> list[dict[str, Any]]:
-    names = {person.pk: str(person) for person in Person.objects.filter(pk__in=opinion.raters.tolist())}
-    people, counts = np.unique(votes.person, return_counts=True)
-    cast = dict(zip(people.tolist(), counts.tolist(), strict=True))
-    return [
-        {"person": names[pk], "votes": cast[pk], "ability": float(ability)}
-        for pk, ability in zip(opinion.raters.tolist(), opinion.abilities.tolist(), strict=True)
-    ]
-
-
-def _with_videos(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = Sample.objects.filter(pk__in=[row["sample"] for row in rows]).values_list(
-        "pk", "video__number", "group__letter", "decided_rung"
-    )
-    facts = {pk: rest for pk, *rest in found}
-    return [row | dict(zip(("number", "group", "rung"), facts[row["sample"]], strict=True)) for row in rows]

@@ -152,13 +152,16 @@ def candidates(reviews: Sequence[Reviewed]) -> list[adjustment.Member]:
             reviewed.current, reviewed.previous, num_categories=len(EMOTIONS), excluded=reviewed.own
         )
         for i, person in enumerate(reviewed.members):
-            score = allocation_score(person.work_experience, person.msceit, person.education, person.culture, person.leadership)
             found.append(
                 adjustment.Member(
-                    person.pk, reviewed.group.letter, person.gender, score, tuple(ratios[i].tolist()), tuple(counts[i].tolist())
+                    person.pk, reviewed.group.letter, person.gender, _score(person), tuple(ratios[i].tolist()), tuple(counts[i].tolist())
                 )
             )
     return found
+
+
+def _score(person: Person) -> float:
+    return allocation_score(person.work_experience, person.msceit, person.education, person.culture, person.leadership)
 
 
 def answer_shares(reviews: Sequence[Reviewed]) -> dict[int, NDArray[np.float64]]:
@@ -173,6 +176,27 @@ def answer_shares(reviews: Sequence[Reviewed]) -> dict[int, NDArray[np.float64]]
             cells += 0.5 / len(EMOTIONS)
             shares[person.pk] = cells / cells.sum(axis=1, keepdims=True)
     return shares
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A member of a stage, and who in the reserve would take the place; None where nobody fits."""
+
+    person: Person
+    reserve: Person | None
+
+
+def replacements(stage: str) -> list[Replacement]:
+    """For every member of the stage's groups, paused ones too, the reserve of the same gender with the nearest p."""
+    groups = CrossCheckSet.objects.filter(stage=stage).values("reviewer")
+    people = Person.objects.filter(role=Person.Role.ANNOTATOR).select_related("user", "group")
+    free = {row.pk: row for row in people.filter(group__isnull=True, paused_reason="", user__is_active=True)}
+    reserves = [adjustment.Reserve(pk, row.gender, _score(row), row.qualified_at is not None) for pk, row in free.items()]
+    found = []
+    for person in people.filter(group__in=groups).order_by("group__letter", "pk"):
+        nearest = adjustment.replacement(person.gender, _score(person), reserves)
+        found.append(Replacement(person, free[nearest.id] if nearest else None))
+    return found
 
 
 def adjustment_log(stage: str) -> QuerySet[AdjustmentStep]:

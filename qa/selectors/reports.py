@@ -7,6 +7,7 @@ from typing import Any
 from annotation.models import Sample
 from annotation.rules.taxonomy import EMOTIONS
 from qa.models import ConsistencyReport
+from qa.rules.consistency import PADDING, majority
 from qa.selectors.crosscheck import stage_reviews
 
 
@@ -19,14 +20,18 @@ def report_history(stage: str = "all", *, limit: int = 60) -> list[ConsistencyRe
     return list(ConsistencyReport.objects.filter(stage=stage).order_by("-pk")[:limit])[::-1]
 
 
-def set_rows(stage: str, letter: str, index: int) -> dict[str, Any] | None:
-    """The samples of one set with each member's answer; None where there is no such set."""
+OUTCOMES = ("consistent", "different", "undecided", "waiting")
+
+
+def set_rows(stage: str, letter: str, index: int, *, outcome: str = "") -> dict[str, Any] | None:
+    """The samples of one set with each member's answer, or only those of one outcome; None where there is no such set."""
     for reviewed in stage_reviews(stage):
         if reviewed.group.letter != letter:
             continue
         for i, row in enumerate(reviewed.sets):
             if row.index == index:
-                return {"set": row, "members": [str(person) for person in reviewed.members], "rows": _rows(reviewed, i)}
+                rows = [found for found in _rows(reviewed, i) if outcome in {"", found["outcome"]}]
+                return {"set": row, "members": [str(person) for person in reviewed.members], "rows": rows}
     return None
 
 
@@ -39,6 +44,15 @@ def _rows(reviewed: Any, i: int) -> list[dict[str, Any]]:
             "number": numbers.get(pk),
             "previous": EMOTIONS[reviewed.previous[i, j]],
             "answers": [EMOTIONS[code] if code >= 0 else None for code in reviewed.current[i, j].tolist()],
+            "outcome": _outcome(reviewed.current[i, j], int(reviewed.previous[i, j])),
         }
         for j, pk in enumerate(samples)
     ]
+
+
+def _outcome(said: Any, previous: int) -> str:
+    """What a sample counts as: C, decided differently, M; or not at all while somebody's answer is missing."""
+    if (said == PADDING).any():
+        return "waiting"
+    answer = int(majority(said))
+    return "undecided" if answer == PADDING else "consistent" if answer == previous else "different"

@@ -1,11 +1,12 @@
 """What changes in quality assurance: cross-checks, swaps of people, releases."""
 
-from qa.services.adjustment import Adjustment, swap_apply, swap_propose, swap_reject
+from qa.services.adjustment import Adjustment, member_replace, swap_apply, swap_propose, swap_reject
 from qa.services.crosscheck import Drawn, cross_check_draw, cross_check_score
 from qa.services.imports import Imported, cross_check_import
+from qa.services.jobs import release_job_run, releases_ask
 from qa.services.mos import dataset_import, mos_rate, mos_sample
 from qa.services.releases import Difference, Source, release_choose, release_make, release_source, release_verify, releases_diff
-from qa.services.reports import release_check, report_make
+from qa.services.reports import opinions_make, release_check, report_make
 
 __all__ = [
     "Adjustment",
@@ -17,13 +18,17 @@ __all__ = [
     "cross_check_import",
     "cross_check_score",
     "dataset_import",
+    "member_replace",
     "mos_rate",
     "mos_sample",
+    "opinions_make",
     "release_check",
     "release_choose",
+    "release_job_run",
     "release_make",
     "release_source",
     "release_verify",
+    "releases_ask",
     "releases_diff",
     "report_make",
     "swap_apply",

@@ -30,10 +30,12 @@ class Adjustment:
 
 
 @transaction.atomic
-def swap_propose(stage: str) -> Adjustment:
+def swap_propose(stage: str, *, policy: str | None = None) -> Adjustment:
     """The next swap that Algorithm 1 asks for; emotions without one are logged as skipped. Asked again, the same answer.
 
-    Raises ValidationError while members still have samples of the stage to label, or a group has no score.
+    policy: "non_worsening" first proposes to take back a swap after which the mean fell and the variance rose; without one
+    the stage goes on as it began ("always", as in the paper).
+    Raises ValidationError for an unknown policy, while members still have samples of the stage to label, or when a group has no score.
     """
     stage_check(stage)
     list(Group.objects.select_for_update().order_by("pk"))  # one proposal at a time
@@ -43,8 +45,9 @@ def swap_propose(stage: str) -> Adjustment:
     reviews = selectors.stage_reviews(stage)
     scores = selectors.stage_scores(stage, reviews)
     _check_labelled(scores)
+    policy = _policy(policy, log)
     applied = [step for step in log if step.state == AdjustmentStep.State.APPLIED]
-    start_mean: Any = log[0].numbers["start_mean"] if log else scores.mean
+    start_mean: Any = next((step.numbers["start_mean"] for step in log if step.numbers["start_mean"] is not None), scores.mean)
     if applied and adjustment.is_settled(list(scores.inter_groups.values()), start_mean):
         return Adjustment(
             None,
@@ -53,8 +56,12 @@ def swap_propose(stage: str) -> Adjustment:
         )
     if not log and (confirmed := _confirmation(stage, scores)):
         return confirmed
+    common = _numbers(scores, reviews) | {"start_mean": start_mean, "policy": policy}
+    if policy == "non_worsening" and log and _has_failed(log[-1], scores):
+        step = _reversal(log[-1], reviews, common)
+        return Adjustment(step, "proposed", _describe(step))
     for number, emotion in _places_after(log):
-        step = _step(stage, number, emotion, reviews, scores, log, start_mean)
+        step = _step(stage, number, emotion, reviews, scores, log, common)
         if step.state == AdjustmentStep.State.PROPOSED:
             return Adjustment(step, "proposed", _describe(step))
         log.append(step)
@@ -84,6 +91,48 @@ def swap_apply(step_id: int, *, user: Any) -> AdjustmentStep:
 
 
 @transaction.atomic
+def member_replace(stage: str, person_id: int, *, reason: str, user: Any) -> AdjustmentStep:
+    """A member who left, for good or for long, is paused and the nearest reserve (same gender, nearest p) takes the place.
+
+    The newcomer takes over untouched turns and labels the sets of the group; the log says so. Locks the groups.
+    Raises ValidationError when nobody in the reserve fits, the person is no member of the stage, or a proposal is open.
+    """
+    stage_check(stage)
+    list(Group.objects.select_for_update().order_by("pk"))
+    log = list(selectors.adjustment_log(stage))
+    if log and log[-1].state == AdjustmentStep.State.PROPOSED:
+        raise ValidationError("A proposed swap is open: confirm it or set it aside first.", code="open_proposal")
+    found = next((row for row in selectors.replacements(stage) if row.person.pk == person_id), None)
+    if found is None:
+        raise ValidationError(f"person {person_id} is no member of the groups of stage {stage}", code="not_a_member")
+    person, reserve = found.person, found.reserve
+    if reserve is None:
+        raise ValidationError(
+            f"Nobody in the reserve can replace {person}: someone of the same gender without a group is needed.", code="no_reserve"
+        )
+    reviews = selectors.stage_reviews(stage)
+    numbers = _numbers(selectors.stage_scores(stage, reviews), reviews)
+    group = person.group
+    numbers |= {"start_mean": numbers["mean"], "reason": reason, "high": {"group": str(group)}, "low": {"group": ""}}
+    annotation.person_pause(person, reason=reason, by=user)
+    annotation.person_move(person, None, reason=reason, by=user)
+    annotation.person_move(reserve, group, reason=f"takes the place of {person}: {reason}", by=user)
+    annotation.turns_reassign(person)
+    swaps = sum(step.state == AdjustmentStep.State.APPLIED for step in log)
+    sets_reopen(stage, f"{stage}.{swaps}" if swaps else stage, reserve)
+    return AdjustmentStep.objects.create(
+        stage=stage,
+        round=log[-1].round if log else 1,
+        state=AdjustmentStep.State.REPLACED,
+        high=person,
+        low=reserve,
+        numbers=numbers,
+        confirmed_by=user,
+        applied_at=timezone.now(),
+    )
+
+
+@transaction.atomic
 def swap_reject(step_id: int, *, user: Any) -> AdjustmentStep:
     """Sets a proposal aside; the same allocation is not proposed again. Locks the step."""
     step = _locked(step_id)
@@ -103,7 +152,56 @@ def _check_labelled(scores: selectors.StageScores) -> None:
 def _places_after(log: Sequence[AdjustmentStep]) -> list[tuple[int, str]]:
     """The (round, emotion) pairs of the loop that have not had their turn."""
     places = [(number, emotion) for number in range(1, adjustment.NUM_ROUNDS + 1) for emotion in EMOTIONS]
-    return places[places.index((log[-1].round, log[-1].emotion)) + 1 :] if log else places
+    had = [step for step in log if step.state != AdjustmentStep.State.REPLACED]
+    return places[places.index((had[-1].round, had[-1].emotion)) + 1 :] if had else places
+
+
+def _policy(asked: str | None, log: Sequence[AdjustmentStep]) -> str:
+    policy = asked or next((step.numbers["policy"] for step in reversed(log) if "policy" in step.numbers), "always")
+    if policy not in adjustment.POLICIES:
+        raise ValidationError(f"unknown policy {policy!r}: choose one of {', '.join(adjustment.POLICIES)}", code="policy")
+    return policy
+
+
+def _numbers(scores: selectors.StageScores, reviews: Sequence[selectors.Reviewed]) -> dict[str, Any]:
+    """Where a step starts from: scores, and who is in which group."""
+    return {
+        "mean": scores.mean,
+        "variance": scores.variance,
+        "inter_group": scores.inter_groups,
+        "intra_group": {row.group: row.intra_group for row in scores.groups},
+        "allocation": {str(member.id): member.group for member in selectors.candidates(reviews)},
+    }
+
+
+def _has_failed(last: AdjustmentStep, scores: selectors.StageScores) -> bool:
+    """The log's last entry is a swap that made things worse, and not itself the taking back of one."""
+    is_swap = last.state == AdjustmentStep.State.APPLIED and "reverts" not in last.numbers
+    return is_swap and adjustment.is_worse(list(last.numbers["inter_group"].values()), list(scores.inter_groups.values()))
+
+
+def _reversal(last: AdjustmentStep, reviews: Sequence[selectors.Reviewed], common: dict[str, Any]) -> AdjustmentStep:
+    """The proposal that the two go back; their labels of their old group's sets are there already."""
+    if last.high_id is None or last.low_id is None:
+        raise ValueError(f"step {last.pk} swapped nobody")
+    groups = common["allocation"]
+    numbers = common | {
+        "reverts": last.pk,
+        "before": {"mean": last.numbers["mean"], "variance": last.numbers["variance"]},
+        "high": {"group": groups[str(last.high_id)]},
+        "low": {"group": groups[str(last.low_id)]},
+        "within_noise": False,
+    }
+    numbers |= _expectations(adjustment.Swap(last.high_id, last.low_id, 0.0, is_literal=False), selectors.candidates(reviews), reviews)
+    return AdjustmentStep.objects.create(
+        stage=last.stage,
+        round=last.round,
+        emotion=last.emotion,
+        state=AdjustmentStep.State.PROPOSED,
+        high=last.high,
+        low=last.low,
+        numbers=numbers,
+    )
 
 
 def _step(
@@ -113,27 +211,19 @@ def _step(
     reviews: Sequence[selectors.Reviewed],
     scores: selectors.StageScores,
     log: Sequence[AdjustmentStep],
-    start_mean: float | None,
+    common: dict[str, Any],
 ) -> AdjustmentStep:
     members = selectors.candidates(reviews)
     visited = {frozenset((int(pk), letter) for pk, letter in allocation.items()) for step in log for allocation in _visited(step)}
     visited.add(adjustment.allocation_of(members))
     code = EMOTIONS.index(emotion)
     outcome = adjustment.propose(members, code, visited=visited, group_scores=scores.inter_groups)
-    numbers: dict[str, Any] = {
-        "start_mean": start_mean,
-        "mean": scores.mean,
-        "variance": scores.variance,
-        "inter_group": scores.inter_groups,
-        "intra_group": {row.group: row.intra_group for row in scores.groups},
-        "allocation": {str(member.id): member.group for member in members},
-    }
     if isinstance(outcome, adjustment.Skip):
-        numbers["reason"] = outcome.reason
+        numbers = common | {"reason": outcome.reason}
         return AdjustmentStep.objects.create(
             stage=stage, round=number, emotion=emotion, state=AdjustmentStep.State.SKIPPED, numbers=numbers
         )
-    numbers |= _swap_numbers(outcome, members, code, reviews)
+    numbers = common | _swap_numbers(outcome, members, code, reviews)
     return AdjustmentStep.objects.create(
         stage=stage,
         round=number,
@@ -148,7 +238,7 @@ def _step(
 def _visited(step: AdjustmentStep) -> list[dict[str, str]]:
     """The allocation a step started from, and the one it led or would have led to."""
     before = step.numbers["allocation"]
-    if step.high_id is None or step.low_id is None:
+    if step.state == AdjustmentStep.State.REPLACED or step.high_id is None or step.low_id is None:
         return [before]
     high, low = str(step.high_id), str(step.low_id)
     return [before, before | {high: before[low], low: before[high]}]
@@ -212,9 +302,11 @@ def _confirmation(stage: str, scores: selectors.StageScores) -> Adjustment | Non
 def _best_tried(log: Sequence[AdjustmentStep], scores: selectors.StageScores, reviews: Sequence[selectors.Reviewed]) -> str:
     """Which of the allocations that were really tried to keep, when the loop ends without settling."""
     tried: dict[str, tuple[dict[str, str], dict[str, float]]] = {}
-    for step in log:
-        tried.setdefault(str(sorted(step.numbers["allocation"].items())), (step.numbers["allocation"], step.numbers["inter_group"]))
     now = {str(member.id): member.group for member in selectors.candidates(reviews)}
+    for step in log:
+        allocation, scored = step.numbers["allocation"], step.numbers["inter_group"]
+        if set(allocation) == set(now) and scored:  # with other people, before someone was replaced, it cannot come back
+            tried.setdefault(str(sorted(allocation.items())), (allocation, scored))
     tried[str(sorted(now.items()))] = (now, scores.inter_groups)
     allocations, tried_scores = zip(*tried.values(), strict=True)
     best = adjustment.best_visited([list(found.values()) for found in tried_scores])
@@ -230,6 +322,12 @@ def _best_tried(log: Sequence[AdjustmentStep], scores: selectors.StageScores, re
 
 def _describe(step: AdjustmentStep) -> str:
     numbers = step.numbers
+    if "reverts" in numbers:
+        return (
+            f"{step.high} ({numbers['high']['group']}) ↔ {step.low} ({numbers['low']['group']}) back to where they were: "
+            f"μ fell from {numbers['before']['mean']:.2f} to {numbers['mean']:.2f} and σ² rose from "
+            f"{numbers['before']['variance']:.2f} to {numbers['variance']:.2f}"
+        )
     noise = ", within noise" if numbers["within_noise"] else ""
     return (
         f"{step.high} ({numbers['high']['group']}, CR {numbers['high']['ratio']:.2f}) ↔ {step.low} "

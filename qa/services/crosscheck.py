@@ -16,7 +16,7 @@ from annotation.rules.taxonomy import EMOTIONS
 from crawler.models import Video
 from qa import selectors
 from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckItem, CrossCheckSet
-from qa.rules.consistency import SET_SIZE, STAGE_SETS
+from qa.rules.consistency import SET_SIZE, STAGE_SETS, reviewing
 
 STAGE = re.compile(r"s[A-Z]")
 SEED = 20260504
@@ -33,13 +33,13 @@ class Drawn:
 
 
 @transaction.atomic
-def cross_check_draw(stage: str, *, seed: int) -> Drawn:
+def cross_check_draw(stage: str, *, seed: int, pairing: str = "cyclic") -> Drawn:
     """Draws nine sets from every group's labels and gives each to the group before it (A reviews B's, …, the last A's).
 
-    Blind: opened as a round of its own, shuffled for each person. A stage is drawn once; asked again it is only completed
+    pairing: "reverse_in_sB" gives them to the group after it in every second stage. Blind: opened as a round of its own, shuffled for each person. A stage is drawn once; asked again it is only completed
     with turns that are missing. While no other stage has been drawn, at most half of an emotion's labels are used, so
     that the next stage has its share. Locks the groups: two draws at once would use samples twice.
-    Raises ValidationError for a stage that is not named sA, sB …, or with fewer than two groups that have labels.
+    Raises ValidationError for a stage that is not named sA, sB …, an unknown pairing, or fewer than two groups that have labels.
     """
     if not STAGE.fullmatch(stage):
         raise ValidationError(f"a stage is called sA, sB …, not {stage!r}", code="stage")
@@ -50,8 +50,8 @@ def cross_check_draw(stage: str, *, seed: int) -> Drawn:
             "Two groups with decided labels are needed: a cross-check has one group label another's samples.", code="groups"
         )
     if not CrossCheckSet.objects.filter(stage=stage).exists():
-        for i, origin in enumerate(groups):
-            _draw_sets(stage, origin, groups[i - 1], seed=seed, place=i)
+        for i, (origin, reviewer) in enumerate(zip(groups, _reviewers(groups, stage, pairing), strict=True)):
+            _draw_sets(stage, origin, reviewer, seed=seed, place=i)
     turns = sum(_open_round(stage, group, seed) for group in groups)
     sets = list(
         CrossCheckSet.objects.filter(stage=stage)
@@ -71,6 +71,13 @@ def cross_check_score(stage: str) -> ConsistencyReport:
     """Measures a stage and keeps the numbers. Raises ValidationError for a stage that was never drawn."""
     stage_check(stage)
     return ConsistencyReport.objects.create(stage=stage, numbers=selectors.as_numbers(selectors.stage_scores(stage)))
+
+
+def _reviewers(groups: Sequence[Group], stage: str, pairing: str) -> list[Group]:
+    try:
+        return [groups[place] for place in reviewing(len(groups), stage=stage, pairing=pairing)]
+    except ValueError as error:
+        raise ValidationError(str(error), code="pairing") from error
 
 
 def _draw_sets(stage: str, origin: Group, reviewer: Group, *, seed: int, place: int) -> None:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from annotation.services import announce
 from qa import export, selectors
 from qa.export import Clip, Description
 from qa.models import Release, ReleaseItem
@@ -24,16 +25,23 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Source:
-    """What releases are made from, read once: labelled videos by number, the votes of each, posteriors, facts for the card."""
+    """What releases are made from, read once: labelled videos by number, the votes of each, posteriors, difficulties, facts for the card."""
 
     rows: Sequence[selectors.Labelled]
     votes: dict[int, list[selectors.Cast]]
     posteriors: dict[int, tuple[float, ...]]
+    difficulties: dict[int, float]
     facts: dict[str, Any]
 
 
 def release_source() -> Source:
-    return Source(selectors.labelled_videos(), selectors.votes_by_sample(), selectors.posteriors(), selectors.release_facts())
+    return Source(
+        selectors.labelled_videos(),
+        selectors.votes_by_sample(),
+        selectors.posteriors(),
+        selectors.difficulties(),
+        selectors.release_facts(),
+    )
 
 
 def release_make(
@@ -147,6 +155,7 @@ def _clips(rows: Sequence[selectors.Labelled], choice: Choice, source: Source) -
                 adjectives=tuple(vote.adjective for vote in cast),
                 confidences=tuple(vote.confidence for vote in cast),
                 posterior=source.posteriors.get(row.sample_id, ()),
+                difficulty=source.difficulties.get(row.sample_id),
                 term=row.term or "",
                 stage=row.stage or "",
                 source=media_root / row.file,
@@ -178,6 +187,8 @@ def _register(folder: Path, about: Description, clips: Sequence[Clip], video_ids
         ReleaseItem(release=release, video_id=pk, split=clip.split, emotion=clip.label) for pk, clip in zip(video_ids, clips, strict=True)
     ]
     ReleaseItem.objects.bulk_create(items, batch_size=5000)
+    told = {name: getattr(release, name) for name in ("name", "variant", "seed", "sha256", "counts", "created_at")}
+    announce("release.made", told | {"short": list(about.short)})
     return release
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
+from annotation.services import announce
 from qa import selectors
 from qa.models import ConsistencyReport, Release
 from qa.services.releases import release_verify
 
+OPINIONS = "opinions"  # the stage name of a report of the three models
 EVERYTHING = "all"  # the stage name of a report about all stages and the agreement of the label round
 
 
@@ -23,7 +26,32 @@ def report_make() -> ConsistencyReport:
     last = selectors.last_report()
     if last and last.numbers == numbers:
         return last
-    return ConsistencyReport.objects.create(stage=EVERYTHING, numbers=numbers)
+    with transaction.atomic():
+        made = ConsistencyReport.objects.create(stage=EVERYTHING, numbers=numbers)
+        announce("report.made", _headline(made))
+    return made
+
+
+def _headline(report: ConsistencyReport) -> dict[str, Any]:
+    """What a receiver of announcements is told; the API has the rest."""
+    overall = report.numbers["agreement"]["overall"]
+    return {
+        "report": report.pk,
+        "measured_at": report.created_at,
+        "num_samples": report.numbers["agreement"]["num_samples"],
+        "agreement": {name: row["value"] for name, row in overall.items()},
+        "stages": [{key: stage[key] for key in ("stage", "mean", "variance", "open_turns")} for stage in report.numbers["stages"]],
+        "second_look": len(report.numbers["second_look"]),
+    }
+
+
+def opinions_make() -> ConsistencyReport:
+    """What Dawid–Skene, GLAD and MACE make of the votes, kept; when nothing has changed, the last one."""
+    numbers = selectors.opinions_numbers()
+    last = selectors.last_report(OPINIONS)
+    if last and last.numbers == numbers:
+        return last
+    return ConsistencyReport.objects.create(stage=OPINIONS, numbers=numbers)
 
 
 def release_check(release_id: int) -> list[str]:

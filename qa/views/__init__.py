@@ -1,11 +1,14 @@
 """The pages of quality and the dataset, and the site's front page."""
 
-from qa.views.dataset import csv_table, dataset, figure, lineage, release, release_diff, release_verify
+from qa.views.dataset import csv_table, dataset, figure, lineage
 from qa.views.home import home
 from qa.views.mos import mos, mos_clip, mos_study
-from qa.views.quality import measure, propose, quality, rows, step
+from qa.views.quality import behind, measure, quality, quality_table, ratio, rows
+from qa.views.releases import release, release_diff, release_download, release_new, release_verify
+from qa.views.swaps import propose, replace, step
 
 __all__ = [
+    "behind",
     "csv_table",
     "dataset",
     "figure",
@@ -17,9 +20,14 @@ __all__ = [
     "mos_study",
     "propose",
     "quality",
+    "quality_table",
+    "ratio",
     "release",
     "release_diff",
+    "release_download",
+    "release_new",
     "release_verify",
+    "replace",
     "rows",
     "step",
 ]

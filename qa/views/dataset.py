@@ -5,23 +5,18 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.cache import cache
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from qa import figures, selectors, services, tasks
+from qa import figures, selectors
 from qa.export.reports import statistics_tables
 from qa.export.tables import as_csv
-from qa.models import Release
-from qa.rules.variants import TITLES
 
 CACHE_S = 24 * 60 * 60
-SHOWN_DIFFERENCES = 200
 
 
 @require_safe
@@ -41,6 +36,7 @@ def dataset(request: HttpRequest) -> HttpResponse:
         "adjectives": [row for row in numbers["adjectives"] if row["votes"]][:20],
         "unused": sum(not row["votes"] for row in numbers["adjectives"]),
         "releases": [(row, selectors.release_drift(row)) for row in selectors.releases()],
+        "jobs": selectors.release_jobs()[:5],
     }
     return render(request, "qa/dataset.html", context)
 
@@ -70,51 +66,6 @@ def csv_table(request: HttpRequest, name: str) -> HttpResponse:
     response = HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
-
-
-@require_safe
-@login_required
-@permission_required("qa.view_dataset", raise_exception=True)
-def release(request: HttpRequest, name: str) -> HttpResponse:
-    """One release: its counts, its card, whether it still holds, and how it differs from another."""
-    row = get_object_or_404(Release, name=name)
-    readme = row.folder / "README.md"
-    splits = list(row.counts.items())
-    context = {
-        "release": row,
-        "title": TITLES.get(row.variant, row.name),
-        "drift": selectors.release_drift(row),
-        "card": readme.read_text(encoding="utf-8") if readme.is_file() else "",
-        "splits": splits,
-        "rows": [(emotion, [counts[emotion] for _split, counts in splits]) for emotion in (splits[0][1] if splits else {})],
-        "others": [other for other in selectors.releases() if other.pk != row.pk],
-    }
-    return render(request, "qa/release.html", context)
-
-
-@require_POST
-@login_required
-@permission_required("qa.view_dataset", raise_exception=True)
-def release_verify(request: HttpRequest, name: str) -> HttpResponse:
-    row = get_object_or_404(Release, name=name)
-    tasks.verify_release.delay_on_commit(row.pk)
-    messages.info(request, _("Every file is being compared; the page shows the outcome when that is done."))
-    return redirect("qa:release", name=name)
-
-
-@require_safe
-@login_required
-@permission_required("qa.view_dataset", raise_exception=True)
-def release_diff(request: HttpRequest, name: str) -> HttpResponse:
-    """How another release (?with=name) differs from this one."""
-    row = get_object_or_404(Release, name=name)
-    other = get_object_or_404(Release, name=request.GET.get("with", ""))
-    context: dict[str, Any] = {"first": row, "second": other, "limit": SHOWN_DIFFERENCES}
-    try:
-        context["difference"] = services.releases_diff(row.folder, other.folder)
-    except ValidationError as error:
-        context["problem"] = " ".join(error.messages)
-    return render(request, "qa/diff.html", context)
 
 
 @require_safe

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from annotation.models import Person
 from annotation.rules.taxonomy import EMOTIONS
-from annotation.services import Conflict
-from qa import selectors, services, tasks
+from annotation.views.words import EMOTION_NAMES
+from crawler.models import Platform
+from qa import selectors, tasks
+from qa.export import reports
 from qa.export.reports import TITLES
-from qa.models import AdjustmentStep
+from qa.export.tables import as_csv
+from qa.views.swaps import SIMULATED, stage_swaps
 
 RUNG_NAMES = {
     "member": gettext_lazy("members"),
@@ -34,7 +39,30 @@ SHORT_NAMES = {
     "Sadness": gettext_lazy("Sad"),
     "Tension": gettext_lazy("Ten"),
 }
-SIMULATED = " (simulated)"  # as Person.__str__ marks them
+
+
+OUTCOME_NAMES = {
+    "consistent": gettext_lazy("consistent"),
+    "different": gettext_lazy("different"),
+    "undecided": gettext_lazy("more (undecided)"),
+    "waiting": gettext_lazy("waiting"),
+}
+SHOWN_ROWS = 200
+
+
+class BehindForm(forms.Form):
+    """Which number's rows are asked for."""
+
+    group = forms.CharField(label=gettext_lazy("Group"), required=False, max_length=2)
+    platform = forms.ChoiceField(label=gettext_lazy("Platform"), required=False, choices=[("", ""), *Platform.choices])
+    month = forms.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$", label=gettext_lazy("Month"), required=False)
+    emotion = forms.ChoiceField(label=gettext_lazy("Emotion"), required=False, choices=[("", ""), *EMOTION_NAMES.items()])
+    rung = forms.ChoiceField(label=gettext_lazy("Decided by"), required=False, choices=[("", ""), *RUNG_NAMES.items()])
+    people = forms.RegexField(r"^\d{1,9}(,\d{1,9})?$", label=gettext_lazy("Both voted"), required=False)
+    confidence = forms.FloatField(label=gettext_lazy("Confidence from"), required=False, min_value=0, max_value=1)
+
+    def clean_people(self) -> tuple[int, ...]:
+        return tuple(int(pk) for pk in self.cleaned_data["people"].split(",") if pk)
 
 
 @require_safe
@@ -42,7 +70,7 @@ SIMULATED = " (simulated)"  # as Person.__str__ marks them
 @permission_required("qa.view_quality", raise_exception=True)
 def quality(request: HttpRequest) -> HttpResponse:
     report = selectors.last_report()
-    context: dict[str, Any] = {"report": report, "stages": [], "adjustments": [_adjustment(stage) for stage in selectors.stages()]}
+    context: dict[str, Any] = {"report": report, "stages": [], "adjustments": [stage_swaps(stage) for stage in selectors.stages()]}
     if report:
         numbers = report.numbers
         context |= {
@@ -59,6 +87,8 @@ def quality(request: HttpRequest) -> HttpResponse:
             "ladder_chart": _ladder_chart(numbers["agreement"]["ladder"]),
             "history_chart": _history_chart(),
             "second_look": numbers["second_look"],
+            "opinions": _opinions(),
+            "rungs": list(RUNG_NAMES.items()),
         }
     return render(request, "qa/quality.html", context)
 
@@ -68,38 +98,8 @@ def quality(request: HttpRequest) -> HttpResponse:
 @permission_required("qa.view_quality", raise_exception=True)
 def measure(request: HttpRequest) -> HttpResponse:
     tasks.consistency_report.delay_on_commit()
+    tasks.second_opinions.delay_on_commit()
     messages.info(request, _("Everything is being measured; the page shows the new numbers in a moment."))
-    return redirect("qa:quality")
-
-
-@require_POST
-@login_required
-@permission_required("qa.confirm_swap", raise_exception=True)
-def propose(request: HttpRequest, stage: str) -> HttpResponse:
-    try:
-        found = services.swap_propose(stage)
-        messages.info(request, found.text)
-    except ValidationError as error:
-        messages.error(request, " ".join(error.messages))
-    return redirect("qa:quality")
-
-
-@require_POST
-@login_required
-@permission_required("qa.confirm_swap", raise_exception=True)
-def step(request: HttpRequest, pk: int, action: str) -> HttpResponse:
-    """Confirms or sets aside a proposed swap."""
-    get_object_or_404(AdjustmentStep, pk=pk)
-    act = {"apply": services.swap_apply, "reject": services.swap_reject}.get(action)
-    if act is None:
-        raise Http404
-    try:
-        act(pk, user=request.user)
-        messages.success(
-            request, _("Done; the two now label their new group's sets.") if action == "apply" else _("The proposal was set aside.")
-        )
-    except (ValidationError, Conflict) as error:
-        messages.error(request, " ".join(getattr(error, "messages", [str(error)])))
     return redirect("qa:quality")
 
 
@@ -107,11 +107,57 @@ def step(request: HttpRequest, pk: int, action: str) -> HttpResponse:
 @login_required
 @permission_required("qa.view_quality", raise_exception=True)
 def rows(request: HttpRequest, stage: str, letter: str, index: int) -> HttpResponse:
-    """The samples behind the numbers of one set."""
-    found = selectors.set_rows(stage, letter, index)
+    """The samples behind the numbers of one set; ?only=consistent, different, undecided or waiting ones."""
+    only = request.GET.get("only", "")
+    found = selectors.set_rows(stage, letter, index, outcome=only)
+    if found is None or only not in {"", *OUTCOME_NAMES}:
+        raise Http404
+    return render(request, "qa/rows.html", found | {"stage": stage, "letter": letter, "only": OUTCOME_NAMES.get(only, "")})
+
+
+@require_safe
+@login_required
+@permission_required("qa.view_quality", raise_exception=True)
+def ratio(request: HttpRequest, stage: str, pk: int, emotion: str) -> HttpResponse:
+    """The samples behind one consistency ratio."""
+    found = selectors.ratio_rows(stage, pk, emotion) if emotion in EMOTIONS else None
     if found is None:
         raise Http404
-    return render(request, "qa/rows.html", found | {"stage": stage, "letter": letter})
+    return render(request, "qa/ratio.html", found | {"stage": stage, "emotion": emotion})
+
+
+@require_safe
+@login_required
+@permission_required("qa.view_quality", raise_exception=True)
+def behind(request: HttpRequest) -> HttpResponse:
+    """The labels behind a number of agreement: ?group=, ?platform=, ?month=, ?emotion=, ?rung=, ?people=1,2, ?confidence=0.6."""
+    form = BehindForm(request.GET)
+    if not form.is_valid():
+        raise Http404
+    asked = selectors.Behind(**{name: value for name, value in form.cleaned_data.items() if value not in {"", None}})
+    samples = selectors.samples_behind(asked)
+    context = {
+        "asked": [(form.fields[name].label, form[name].value()) for name in form.fields if form[name].value()],
+        "rows": selectors.behind_rows(samples[:SHOWN_ROWS]),
+        "total": samples.count(),
+        "limit": SHOWN_ROWS,
+        "people": Person.objects.filter(pk__in=asked.people),
+    }
+    return render(request, "qa/behind.html", context)
+
+
+@require_safe
+@login_required
+@permission_required("qa.view_quality", raise_exception=True)
+def quality_table(request: HttpRequest, name: str) -> HttpResponse:
+    """A table of the last report as CSV."""
+    report, opinions = selectors.last_report(), selectors.last_report("opinions")
+    found = reports.quality_tables(report.numbers, opinions.numbers if opinions else None).get(name) if report else None
+    if found is None:
+        raise Http404
+    response = HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
 
 
 def _stage(numbers: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +186,9 @@ def _stage(numbers: dict[str, Any]) -> dict[str, Any]:
             "max": 1,
             "digits": 2,
             "rowLabel": _("Member"),
+            "links": [
+                [reverse("qa:ratio", args=[numbers["stage"], member["person"], name]) for name in EMOTIONS] for _n, member in members
+            ],
             "names": {emotion: str(short) for emotion, short in SHORT_NAMES.items()},
         },
         "has_simulated": any(SIMULATED in member["name"] for _name, member in members),
@@ -152,22 +201,23 @@ def _starred(name: str) -> str:
     return name.replace(SIMULATED, " *")
 
 
-def _adjustment(stage: str) -> dict[str, Any]:
-    """The log of a stage, the swap that waits, and S_r over the swaps that were made."""
-    log = list(selectors.adjustment_log(stage))
-    moves = [entry for entry in log if entry.state in {"applied", "proposed"}]
-    groups = sorted({group for entry in moves for group in entry.numbers["inter_group"]})
-    scores = selectors.stage_scores(stage).inter_groups if moves else {}
-    points = [entry.numbers["inter_group"] for entry in moves if entry.state == "applied"] + ([scores] if scores else [])
+def _opinions() -> dict[str, Any] | None:
+    """The three models' report, and how able each finds each person: within a model, between the least and the most able."""
+    report = selectors.last_report("opinions")
+    if report is None or not report.numbers["people"]:
+        return None
+    people = report.numbers["people"]
     chart = {
-        "x": list(range(len(points))),
-        "xLabel": _("swaps made"),
-        "yLabel": "S_r",
-        "series": [{"name": group, "values": [point.get(group) for point in points]} for group in groups],
-        "digits": 2,
+        "labels": [row["person"].replace(SIMULATED, " *") for row in people],
+        "series": [
+            {"name": name, "values": [row[model] for row in people]} for model, name in (("dawid_skene", "Dawid–Skene"), ("mace", "MACE"))
+        ],
+        "yLabel": _("ability"),
+        "yMin": 0,
+        "yMax": 1,
+        "digits": 3,
     }
-    proposed = next((entry for entry in log if entry.state == "proposed"), None)
-    return {"stage": stage, "log": log, "proposed": proposed, "chart": chart if len(points) > 1 else None}
+    return report.numbers | {"when": report.created_at, "chart": chart}
 
 
 def _overall_chart(agreement: dict[str, Any]) -> dict[str, Any]:

@@ -188,3 +188,42 @@ def test_the_loop_evens_unequal_groups_and_never_repeats_an_allocation(nine):
     assert settled or len(log) == 18
     best = rule.search_best(answers, genders, start)
     assert min(np.var(list(step.scores.values())) for step in log) >= best.variance - 1e-9
+
+
+def test_a_swap_is_worse_only_when_it_fails_on_both_counts():
+    assert rule.is_worse([50, 52, 54], [40, 50, 60])
+    assert not rule.is_worse([50, 52, 54], [49, 50, 51])  # the mean fell, but the groups came closer
+    assert not rule.is_worse([50, 52, 54], [50, 60, 70])  # apart, but better
+
+
+@pytest.mark.parametrize("policy", rule.POLICIES)
+def test_a_worsening_swap_is_kept_or_taken_back_by_policy(nine, policy):
+    _, genders, start = nine
+
+    def label(allocation, swap):
+        """The first exchange hurts; where people are as they were, so are the scores."""
+        scores = {"A": 50.0, "B": 52.0, "C": 54.0} if allocation == start else {"A": 30.0, "B": 50.0, "C": 60.0}
+        ratios = {person: (person / 10,) * 6 for person, _ in start}
+        return [rule.Member(p, group, genders[p], 50.0, ratios[p], (100,) * 6) for p, group in sorted(allocation)], scores
+
+    log, _ = rule.adjust(label, start, num_categories=6, num_rounds=1, policy=policy)
+    first, second = log[0], log[1]
+    assert first.allocation != start
+    if policy == "always":
+        assert second.allocation != start
+    else:
+        assert (second.allocation, second.category) == (start, first.category)
+        assert (second.outcome.high, second.outcome.low) == (first.outcome.low, first.outcome.high)
+
+
+def test_the_reserve_of_the_same_gender_with_the_nearest_score_replaces_a_member():
+    reserves = [
+        rule.Reserve(1, "M", 49, True),
+        rule.Reserve(2, "F", 50, True),
+        rule.Reserve(3, "M", 52, True),
+        rule.Reserve(4, "M", 50, False),
+    ]
+    assert rule.replacement("M", 51, reserves).id == 3
+    assert rule.replacement("M", 50, reserves).id == 1  # as near as 4 is not: 4 has not passed the test
+    assert rule.replacement("F", 10, reserves).id == 2
+    assert rule.replacement("F", 10, reserves[:1]) is None

@@ -134,3 +134,11 @@ def test_bootstrap_surrounds_the_scores_and_repeats_with_its_seed(stage):
         low, high = rule.interval(resampled)
         assert low < value < high
         assert resampled.mean() == pytest.approx(value, rel=0.03)
+
+
+def test_who_labels_whose_sets_again():
+    assert rule.reviewing(3, stage="sA") == rule.reviewing(3, stage="sB") == [2, 0, 1]  # A's sets go to C, B's to A, C's to B
+    assert rule.reviewing(3, stage="sA", pairing="reverse_in_sB") == [2, 0, 1]
+    assert rule.reviewing(3, stage="sB", pairing="reverse_in_sB") == [1, 2, 0]
+    with pytest.raises(ValueError, match="unknown pairing 'round'"):
+        rule.reviewing(3, stage="sA", pairing="round")

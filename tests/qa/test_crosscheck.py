@@ -10,13 +10,13 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from annotation.models import Assignment, Person
+from annotation.models import Assignment, Person, Vote
 from annotation.rules.taxonomy import EMOTIONS
 from annotation.services import BadLines
 from qa import selectors, services
 from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckItem, CrossCheckSet
 from qa.rules.consistency import STAGE_SETS
-from tests.qa.conftest import answer_turns, cast, labelled_samples, make_groups
+from tests.qa.conftest import answer_turns, cast, labelled_samples, make_groups, make_person
 
 
 @pytest.fixture
@@ -362,6 +362,106 @@ def test_when_the_loop_ends_unsettled_the_best_groups_are_named(proposed):
     assert {str(proposed.high), str(proposed.low)} <= {
         words.strip().split(" in ")[0] for words in found.text.split("those with ")[1].split(",")
     }
+
+
+def test_reversed_in_the_second_stage_the_groups_exchange_the_other_way(pilot):
+    first = services.cross_check_draw("sA", seed=7, pairing="reverse_in_sB")
+    second = services.cross_check_draw("sB", seed=7, pairing="reverse_in_sB")
+    assert {(row.origin.letter, row.reviewer.letter) for row in first.sets} == {("A", "C"), ("B", "A"), ("C", "B")}
+    assert {(row.origin.letter, row.reviewer.letter) for row in second.sets} == {("A", "B"), ("B", "C"), ("C", "A")}
+    with pytest.raises(ValidationError, match="unknown pairing"):
+        services.cross_check_draw("sC", seed=7, pairing="round")
+
+
+@pytest.fixture
+def worsened(proposed):
+    """The proposed swap was made, and then both of the swapped and another failed."""
+    services.swap_apply(proposed.pk, user=None)
+    answer("sA.1", wrong={proposed.high.user.username, proposed.low.user.username})
+    return proposed
+
+
+def test_a_worsening_swap_is_kept_by_default(worsened):
+    step = services.swap_propose("sA").step
+    assert step is None or "reverts" not in step.numbers
+
+
+def test_a_worsening_swap_is_proposed_back_and_nobody_labels_again(proposed):
+    services.swap_apply(proposed.pk, user=None)
+    answer("sA.1")
+    previous = previous_of("sA")
+    # in the group of the newcomer all three now say something else, each another emotion: S_r falls to 0
+    for shift, person in enumerate(Person.objects.filter(group__letter="A", role="annotator"), start=1):
+        for vote in Vote.objects.filter(person=person, round__startswith="sA"):
+            Vote.objects.filter(pk=vote.pk).update(emotion=EMOTIONS[(EMOTIONS.index(previous[vote.sample_id]) + shift) % 6])
+    before = {step.pk for step in AdjustmentStep.objects.all()}
+    found = services.swap_propose("sA", policy="non_worsening")
+    assert found.step.numbers["reverts"] == proposed.pk
+    assert "back to where they were" in found.text
+    assert (found.step.round, found.step.emotion) == (proposed.round, proposed.emotion)
+    services.swap_apply(found.step.pk, user=None)
+    assert not Assignment.objects.filter(round="sA.2").exists()
+    now = {str(p.pk): p.group.letter for p in Person.objects.filter(role="annotator")}
+    assert now == proposed.numbers["allocation"]
+    following = services.swap_propose("sA")  # the stage goes on by its policy, at the next emotion
+    assert {step.emotion for step in AdjustmentStep.objects.exclude(pk__in=before | {found.step.pk})} & {"Fear"}
+    assert following.step is None or following.step.numbers["policy"] == "non_worsening"
+
+
+def test_an_unknown_policy_is_refused(drawn):
+    answer("sA", wrong={"a0"})
+    with pytest.raises(ValidationError, match="unknown policy 'never'"):
+        services.swap_propose("sA", policy="never")
+
+
+@pytest.fixture
+def reserve(groups):
+    near = make_person("near", gender="M", work_experience=51)
+    make_person("far", gender="M", work_experience=99)
+    make_person("woman", gender="F", work_experience=50)
+    Person.objects.filter(pk=groups["A"][0].pk).update(work_experience=50)
+    return near
+
+
+def test_the_nearest_reserve_takes_the_place_of_a_member_who_left(drawn, groups, reserve):
+    gone = groups["A"][0]
+    step = services.member_replace("sA", gone.pk, reason="resigned", user=None)
+    gone.refresh_from_db()
+    reserve.refresh_from_db()
+    assert (step.state, step.high, step.low) == ("replaced", gone, reserve)
+    assert (gone.group, gone.paused_reason, reserve.group) == (None, "resigned", groups["B"][0].group.__class__.objects.get(letter="A"))
+    assert Assignment.objects.filter(round="sA", person=reserve, state="open").count() == 12
+    answer("sA")
+    assert [row.inter_group for row in selectors.stage_scores("sA").groups] == pytest.approx([70, 70, 70])
+    assert str(reserve) in {member.name for member in selectors.stage_scores("sA").groups[0].members}
+
+
+def test_the_loop_goes_on_after_a_replacement(proposed, groups, reserve):
+    with pytest.raises(ValidationError, match="proposed swap is open"):
+        services.member_replace("sA", groups["A"][0].pk, reason="resigned", user=None)
+    services.swap_reject(proposed.pk, user=None)
+    services.member_replace("sA", groups["A"][0].pk, reason="resigned", user=None)
+    with pytest.raises(ValidationError, match="12 samples of stage sA still wait"):
+        services.swap_propose("sA")
+    answer("sA", wrong={"a0", "a1"})
+    while (found := services.swap_propose("sA")).step:
+        services.swap_reject(found.step.pk, user=None)
+    assert found.state == "exhausted"
+
+
+def test_a_member_whom_nobody_can_replace_stays(drawn, groups):
+    with pytest.raises(ValidationError, match="Nobody in the reserve can replace"):
+        services.member_replace("sA", groups["A"][0].pk, reason="resigned", user=None)
+    with pytest.raises(ValidationError, match="is no member of the groups"):
+        services.member_replace("sA", groups["A"][3].pk, reason="resigned", user=None)
+    assert not AdjustmentStep.objects.exists()
+
+
+def test_the_command_replaces_by_name(drawn, groups, reserve, capsys):
+    call_command("cross_check", "replace", stage="sA", person="a0", reason="resigned")
+    assert f"{reserve} takes the place of" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="nobody is called 'zoe'"):
+        call_command("cross_check", "replace", stage="sA", person="zoe")
 
 
 def test_a_member_who_is_paused_holds_nobody_up(drawn, groups):

@@ -1,15 +1,19 @@
 """The pages and routes: who may open them, what they show empty and full, and that they change nothing when read."""
 
+import io
 import json
+import re
+import tarfile
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from annotation.models import Assignment
-from qa import services
-from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckSet, MosRating, Release
+from annotation.models import Assignment, Delivery, Webhook
+from crawler.models import Video
+from qa import selectors, services
+from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckSet, MosRating, Release, ReleaseJob
 from tests.qa.conftest import make_person
 from tests.qa.test_crosscheck import answer
 
@@ -113,7 +117,7 @@ def test_the_dataset_page_shows_the_tables_and_releases(dataset, tmp_path):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_figures_are_vector_graphics_without_scripts(dataset, theme):
     manager = client_of("manager")
-    for name in ("emotions", "durations", "topics"):
+    for name in ("emotions", "durations", "topics", "months", "adjectives"):
         response = manager.get(f"/dataset/figures/{name}.svg?theme={theme}")
         assert response["Content-Type"] == "image/svg+xml"
         assert b"<svg" in response.content
@@ -212,3 +216,210 @@ def test_an_imported_dataset_is_a_release_that_verifies(study):
     rows = [json.loads(line) for line in (release.folder / "train" / "metadata.jsonl").read_text().splitlines()]
     assert {row["label"] for row in rows} == {"Joy", "Excitation"}
     assert rows[0]["original"].endswith(".mp4")
+
+
+# --- swaps drawn, members replaced -------------------------------------------------------------------------------
+
+
+def drawn_of(page, name):
+    return json.loads(re.search(rf'<script id="{name}" type="application/json">(.*?)</script>', page)[1])
+
+
+def test_the_moves_are_drawn_with_what_they_did(measured):
+    step = AdjustmentStep.objects.get(state="proposed")
+    assert "swaps-sA" not in client_of("researcher").get("/quality/").content.decode()  # nobody has moved yet
+    services.swap_apply(step.pk, user=None)
+    answer("sA.1")
+    data = drawn_of(client_of("manager").get("/quality/").content.decode(), "swaps-sA")
+    assert (data["lanes"], len(data["steps"]), len(data["people"])) == (["A", "B", "C"], 2, 9)
+    moved = {one["name"]: one["lanes"] for one in data["people"] if len(set(one["lanes"])) == 2}
+    assert set(moved) == {str(step.high), str(step.low)}
+    before, after = step.numbers["inter_group"], selectors.stage_scores("sA").inter_groups
+    for lane in "ABC":
+        assert [notes[0] for notes in data["notes"][lane]] == [f"S_r {before[lane]:.2f}", f"S_r {after[lane]:.2f}"]
+
+
+def test_a_manager_replaces_a_member_on_the_page(measured, groups):
+    manager = client_of("manager")
+    services.swap_reject(AdjustmentStep.objects.get(state="proposed").pk, user=None)
+    assert "Nobody in the reserve fits" in manager.get("/quality/").content.decode()
+    newcomer = make_person("newcomer", gender=groups["B"][0].gender)
+    url, leaver = reverse("qa:replace", args=["sA"]), groups["B"][0]
+    assert f"{leaver} → {newcomer}" in manager.get("/quality/").content.decode()
+    assert "Give a reason" in manager.post(url, {"person": leaver.pk, "reason": " "}, follow=True).content.decode()
+    assert "is no member" in manager.post(url, {"person": "x", "reason": "ill"}, follow=True).content.decode()
+    page = manager.post(url, {"person": leaver.pk, "reason": "ill"}, follow=True).content.decode()
+    assert f"{newcomer} takes the place of {leaver}" in page
+    assert [one["lanes"] for one in drawn_of(page, "swaps-sA")["people"] if one["name"] == str(newcomer)] == [[None, "B"]]
+
+
+# --- releases made on the site -----------------------------------------------------------------------------------
+
+ASKED = {"seed": "3", "excitation": "5", "neutral": "4", "test_size": "20", "clips": "link"}
+
+
+@pytest.fixture
+def engineer(settings, tmp_path):
+    settings.RELEASES_DIR = tmp_path / "releases"
+    return client_of("data_engineer")
+
+
+def test_a_release_is_made_on_the_site_and_downloaded(dataset, engineer, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        answered = engineer.post("/dataset/make/", ASKED | {"variants": ["all", "balanced"], "formats": ["csv"]})
+    assert answered.status_code == 302
+    jobs = {job.variant: job for job in ReleaseJob.objects.all()}
+    assert {job.state for job in jobs.values()} == {"done"}
+    made = jobs["balanced"].release
+    assert (jobs["balanced"].clips_done, jobs["balanced"].created_by.username) == (jobs["balanced"].clips_total, "the-data_engineer")
+    assert sum(made.counts["train"].values()) + sum(made.counts["test"].values()) == 5 + 4 + 17
+    assert services.release_verify(made.folder) == []
+    page = engineer.get("/dataset/make/").content.decode()
+    assert made.name in page
+    assert 'data-live=""' in page
+    answered = engineer.get(reverse("qa:release_download", args=[made.name]))
+    content = b"".join(answered.streaming_content)
+    assert len(content) == int(answered["Content-Length"])
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+        clip = next(name for name in names if name.endswith(".mp4"))
+        assert archive.extractfile(f"{made.name}/{clip}").read() == (made.folder / clip).read_bytes()
+    assert names == {path.relative_to(made.folder).as_posix() for path in made.folder.rglob("*") if path.is_file()}
+
+
+def test_too_few_videos_is_said_in_the_page(dataset, engineer, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        engineer.post("/dataset/make/", ASKED | {"variants": ["test"], "test_size": "500"})
+    job = ReleaseJob.objects.get()
+    assert (job.state, job.release) == ("failed", None)
+    assert "37 of 500 videos" in engineer.get("/dataset/make/").content.decode()
+    with django_capture_on_commit_callbacks(execute=True):
+        engineer.post("/dataset/make/", ASKED | {"variants": ["test"], "test_size": "500", "allow_short": "on"})
+    assert ReleaseJob.objects.first().release.counts["test"]
+
+
+@pytest.mark.parametrize("wrong", [{"seed": "-1"}, {"variants": []}, {"variants": ["half"]}, {"clips": "gold"}, {"test_size": "0"}])
+def test_a_wrong_form_starts_nothing(dataset, engineer, wrong):
+    answered = engineer.post("/dataset/make/", ASKED | {"variants": ["all"]} | wrong)
+    assert answered.status_code == 400
+    assert "errorlist" in answered.content.decode()
+    assert not ReleaseJob.objects.exists()
+
+
+def test_the_same_release_is_not_kept_twice_and_a_job_that_is_over_stays(dataset, engineer, settings):
+    first, second = (services.releases_ask(["all"], seed=1)[0] for _ in range(2))
+    made = services.release_job_run(first.pk)
+    assert services.release_job_run(second.pk) == made
+    assert services.release_job_run(first.pk) is None
+    assert [path.name for path in (settings.RELEASES_DIR / "site").iterdir()] == [str(first.pk)]
+    assert made.folder.is_dir()
+
+
+def test_a_job_whose_worker_died_begins_again(dataset, engineer, settings):
+    job = services.releases_ask(["all"], seed=1)[0]
+    ReleaseJob.objects.filter(pk=job.pk).update(state="running")
+    half = settings.RELEASES_DIR / "site" / str(job.pk) / ".all.draft"
+    half.mkdir(parents=True)
+    assert services.release_job_run(job.pk) is not None
+    assert not half.exists()
+
+
+def test_what_was_taken_down_is_not_handed_out(dataset, engineer, tmp_path):
+    made = services.release_make(variant="all", out_dir=tmp_path, seed=1)
+    url = reverse("qa:release_download", args=[made.name])
+    video = Video.objects.filter(pk=dataset[0].video_id)
+    video.update(state="dropped", number=None)
+    assert "1 of its videos were taken down" in engineer.get(url, follow=True).content.decode()
+    video.update(state="accepted", number=dataset[0].video.number)
+    (made.folder / "README.md").unlink()
+    assert "README.md" in engineer.get(url, follow=True).content.decode()
+
+
+# --- behind the numbers -------------------------------------------------------------------------------------------
+
+
+def num_rows(page):
+    return page.content.decode().count('<tr><th scope="row"')
+
+
+def test_a_number_of_agreement_opens_its_labels(measured, dataset, groups):
+    manager, by_group = client_of("manager"), {row["group"]: row for row in measured.numbers["agreement"]["by_group"]}
+    assert num_rows(manager.get("/quality/labels/", {"group": "B"})) == by_group["B"]["num_samples"] == 13
+    ladder = {(row["rung"], row["emotion"]): row["videos"] for row in measured.numbers["agreement"]["ladder"]}
+    assert num_rows(manager.get("/quality/labels/", {"rung": "member", "emotion": "Tension"})) == ladder["member", "Tension"] == 5
+    pair = measured.numbers["agreement"]["pairs"][0]
+    page = manager.get("/quality/labels/", {"people": ",".join(map(str, pair["people"]))})
+    assert num_rows(page) == pair["num_samples"]
+    assert pair["first"] in page.content.decode()
+    at_half = next(row for row in measured.numbers["agreement"]["confidence"]["bins"] if row["from"] == 0.5)
+    assert num_rows(manager.get("/quality/labels/", {"confidence": "0.5"})) == at_half["votes"] == 37
+    assert num_rows(manager.get("/quality/labels/", {"month": "2026-05"})) == 37
+    assert num_rows(manager.get("/quality/labels/", {"month": "2026-04"})) == 0
+    assert num_rows(manager.get("/quality/labels/", {"platform": dataset[0].video.platform})) > 0
+
+
+@pytest.mark.parametrize("query", [{"month": "2026-13"}, {"people": "1;2"}, {"emotion": "Joy"}, {"confidence": "2"}, {"rung": "boss"}])
+def test_a_question_that_makes_no_sense_is_no_page(db, query):
+    assert client_of("manager").get("/quality/labels/", query).status_code == 404
+
+
+def test_each_outcome_of_a_set_opens_its_rows(measured):
+    manager, groups = client_of("manager"), measured.numbers["stages"][0]["groups"]
+    found = next((group["group"], row) for group in groups for row in group["sets"] if row["different"])
+    url = reverse("qa:rows", args=["sA", found[0], found[1]["index"]])
+    for outcome in ("consistent", "different", "undecided", "waiting"):
+        assert num_rows(manager.get(url, {"only": outcome})) == found[1][outcome]
+    assert manager.get(url, {"only": "odd"}).status_code == 404
+
+
+def test_a_consistency_ratio_opens_its_rows(measured):
+    manager = client_of("manager")
+    member = measured.numbers["stages"][0]["groups"][1]["members"][0]
+    page = manager.get(reverse("qa:ratio", args=["sA", member["person"], "Neutral"]))
+    counted = page.content.decode().count(">as the label<") + page.content.decode().count(">differently<")
+    assert counted == member["counts"]["Neutral"]
+    assert manager.get(reverse("qa:ratio", args=["sA", 999_999, "Neutral"])).status_code == 404
+    assert manager.get(reverse("qa:ratio", args=["sA", member["person"], "Joy"])).status_code == 404
+
+
+def test_every_table_of_the_page_is_csv(measured):
+    services.opinions_make()
+    manager = client_of("manager")
+    page = manager.get("/quality/").content.decode()
+    links = set(re.findall(r'href="(/quality/tables/[^"]+)"', page))
+    assert len(links) >= 12
+    for link in links:
+        answered = manager.get(link)
+        assert (answered.status_code, answered["Content-Type"]) == (200, "text/csv; charset=utf-8")
+        assert answered.content.decode().count("\n") > 1
+    assert manager.get("/quality/tables/nothing.csv").status_code == 404
+
+
+def test_the_three_models_stand_side_by_side(measured, groups):
+    numbers = services.opinions_make().numbers
+    assert services.opinions_make().numbers == numbers
+    assert ConsistencyReport.objects.filter(stage="opinions").count() == 1  # nothing had changed
+    assert {row["person"] for row in numbers["people"]} == {str(person) for people in groups.values() for person in people[:3]}
+    assert all(0 <= row[model] <= 1 for row in numbers["people"] for model in ("dawid_skene", "mace"))
+    assert all(row["difficulty"] > 0 for row in numbers["hardest"])
+    hardness = [row["difficulty"] for row in numbers["hardest"]]
+    assert hardness == sorted(hardness, reverse=True)
+    page = client_of("manager").get("/quality/").content.decode()
+    for words in ("How able each person is", "The hardest clips", "GLAD α"):
+        assert words in page
+
+
+# --- announcements ------------------------------------------------------------------------------------------------
+
+
+def test_a_report_and_a_release_are_announced_once(dataset, tmp_path):
+    Webhook.objects.create(url="https://example.org/hook", events=["report.made", "release.made"], sealed_secret="x")
+    report = services.report_make()
+    services.report_make()
+    release = services.release_make(variant="all", out_dir=tmp_path, seed=1)
+    services.release_make(variant="all", out_dir=tmp_path, seed=1)
+    told = [json.loads(body) for body in Delivery.objects.order_by("pk").values_list("body", flat=True)]
+    assert [row["event"] for row in told] == ["report.made", "release.made"]
+    assert told[0]["data"]["report"] == report.pk
+    assert told[0]["data"]["agreement"]["fleiss_kappa"] == report.numbers["agreement"]["overall"]["fleiss_kappa"]["value"]
+    assert (told[1]["data"]["name"], told[1]["data"]["sha256"]) == (release.name, release.sha256)

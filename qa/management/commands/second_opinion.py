@@ -22,7 +22,8 @@ class Command(BaseCommand):
             raise CommandError(f"--limit must be 1 or more, got {options['limit']}")
         numbers = selectors.second_opinion_numbers(model=options["model"], limit=options["limit"])
         people = Table("Ability of each person", ("person", "votes", "ability"), [tuple(row.values()) for row in numbers["people"]])
-        columns = ("sample", "label", "belief", "rather", "belief", "video", "group", "decided by")
+        hard = ("difficulty",) if options["model"] == "glad" else ()
+        columns = ("sample", "label", "belief", "rather", "belief", *hard, "video", "group", "decided by")
         labels = Table("Labels worth a second look", columns, [tuple(row.values()) for row in numbers["labels"]])
         self.stdout.write(
             render([people, labels], numbers, format=options["format"], title=f"Second opinion: {options['model']}"), ending=""

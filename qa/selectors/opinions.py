@@ -1,0 +1,117 @@
+"""What models of annotators and items make of the votes: abilities, difficulties, labels worth a second look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from annotation.models import Person, Sample
+from annotation.rules.taxonomy import EMOTIONS
+from qa.rules import truth
+from qa.selectors.votes import SampleFacts, VoteTable, label_votes, sample_facts, vote_table
+
+
+def second_opinion_numbers(*, model: str = "dawid_skene", limit: int = 50) -> dict[str, Any]:
+    """One model's ability of each person, and the decided labels it believes least; with GLAD how hard each of these is."""
+    votes, facts = vote_table(label_votes()), sample_facts()
+    if not len(votes):
+        return {"model": model, "people": [], "labels": []}
+    opinion = _fitted(votes, model)
+    names, cast = _people(votes)
+    people = [
+        {"person": names[pk], "votes": cast[pk], "ability": ability}
+        for pk, ability in zip(opinion.raters.tolist(), opinion.abilities.tolist(), strict=True)
+    ]
+    return {"model": model, "people": people, "labels": _doubtful(opinion, facts, limit)}
+
+
+def second_look(*, model: str = "dawid_skene", limit: int = 50) -> list[dict[str, Any]]:
+    """Decided labels that the model believes least, with what it believes instead; most doubtful first."""
+    return second_opinion_numbers(model=model, limit=limit)["labels"]
+
+
+def opinions_numbers(*, limit: int = 50) -> dict[str, Any]:
+    """All three models side by side: ability of each person, labels that any of them doubts, the hardest clips by GLAD.
+
+    A label is listed by the mean of the three beliefs in it, least believed first.
+    """
+    votes, facts = vote_table(label_votes()), sample_facts()
+    if not len(votes):
+        return {"people": [], "labels": [], "hardest": []}
+    opinions = {model: _fitted(votes, model) for model in truth.MODELS}
+    names, cast = _people(votes)
+    people = [
+        {"person": names[pk], "votes": cast[pk]} | {model: float(opinion.abilities[i]) for model, opinion in opinions.items()}
+        for i, pk in enumerate(opinions["glad"].raters.tolist())
+    ]
+    samples = opinions["glad"].samples
+    labels = facts.label[facts.place(samples)].astype(int)
+    beliefs = np.stack([opinion.posterior[np.arange(len(samples)), labels] for opinion in opinions.values()])
+    mean, difficulty = beliefs.mean(axis=0), opinions["glad"].difficulty
+    hard = np.zeros(len(samples)) if difficulty is None else difficulty
+    decided = np.flatnonzero(labels >= 0)
+    doubted = decided[(beliefs[:, decided] < 0.5).any(axis=0)]
+    believed = np.mean([opinion.posterior for opinion in opinions.values()], axis=0)
+
+    def row(i: int) -> dict[str, Any]:
+        instead = int(believed[i].argmax())
+        beliefs_by_model = {model: round(float(beliefs[k, i]), 4) for k, model in enumerate(opinions)}
+        return {"sample": int(samples[i]), "label": EMOTIONS[labels[i]], "instead": EMOTIONS[instead]} | beliefs_by_model | {
+            "difficulty": round(float(hard[i]), 4)
+        }  # fmt: skip
+
+    return {
+        "people": people,
+        "labels": with_videos([row(i) for i in doubted[np.argsort(mean[doubted], kind="stable")][:limit].tolist()]),
+        "num_doubted": len(doubted),
+        "hardest": with_videos([row(i) for i in decided[np.argsort(-hard[decided], kind="stable")][:limit].tolist()]),
+    }
+
+
+def difficulties() -> dict[int, float]:
+    """Sample id → how hard GLAD finds it, 1/β; empty without votes."""
+    votes = vote_table(label_votes())
+    if not len(votes):
+        return {}
+    opinion = _fitted(votes, "glad")
+    hard = np.array([]) if opinion.difficulty is None else opinion.difficulty
+    return dict(zip(opinion.samples.tolist(), hard.round(3).tolist(), strict=True))
+
+
+def _fitted(votes: VoteTable, model: str) -> truth.Opinion:
+    return truth.second_opinion(votes.sample, votes.person, votes.emotion, num_categories=len(EMOTIONS), model=model)
+
+
+def _people(votes: VoteTable) -> tuple[dict[int, str], dict[int, int]]:
+    """Names, and how many votes each cast."""
+    people, counts = np.unique(votes.person, return_counts=True)
+    names = {person.pk: str(person) for person in Person.objects.filter(pk__in=people.tolist())}
+    return names, dict(zip(people.tolist(), counts.tolist(), strict=True))
+
+
+def _doubtful(opinion: truth.Opinion, facts: SampleFacts, limit: int) -> list[dict[str, Any]]:
+    labels = facts.label[facts.place(opinion.samples)].astype(int)
+    decided = np.flatnonzero(labels >= 0)
+    rows = []
+    for place in truth.doubtful(labels[decided], opinion.posterior[decided], limit=limit).tolist():
+        i = int(decided[place])
+        instead = int(opinion.posterior[i].argmax())
+        row = {
+            "sample": int(opinion.samples[i]),
+            "label": EMOTIONS[labels[i]],
+            "belief": float(opinion.posterior[i, labels[i]]),
+            "instead": EMOTIONS[instead],
+            "instead_belief": float(opinion.posterior[i, instead]),
+        }
+        rows.append(row | ({} if opinion.difficulty is None else {"difficulty": float(opinion.difficulty[i])}))
+    return with_videos(rows)
+
+
+def with_videos(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the video's number, its group and the rung that decided it."""
+    found = Sample.objects.filter(pk__in=[row["sample"] for row in rows]).values_list(
+        "pk", "video__number", "group__letter", "decided_rung"
+    )
+    facts = {pk: rest for pk, *rest in found}
+    return [row | dict(zip(("number", "group", "rung"), facts[row["sample"]], strict=True)) for row in rows]

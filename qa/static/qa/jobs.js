@@ -1,0 +1,19 @@
+// While a release is being made, its table is asked for again every second and a half.
+const POLL_MS = 1500;
+
+async function refresh() {
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!response.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const fresh = page.getElementById("jobs");
+  if (fresh) document.getElementById("jobs").replaceWith(document.adoptNode(fresh));
+}
+
+async function watch() {
+  while (document.getElementById("jobs").dataset.live) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    if (!document.hidden) await refresh();
+  }
+}
+
+watch();
