@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from crawler.models import Check, Decision, Host, Platform, Stage, Term, Video, Visit
+from crawler.rules.transitions import EMOTIONS
 
 SALT = "crawler.clip"
 State = Video.State
@@ -189,12 +190,35 @@ def resembled(video: Video) -> Video | None:
 
 
 def strip_of(video: Video) -> dict[str, Any]:
-    """Where the clip changes, in percent of its length, for the strip under the player."""
-    check = video.checks.filter(name="transition").order_by("-version").first()
-    if check is None or not video.duration_s:
+    """Where the clip changes, in percent of its length, for the strip under the player, and the likeliest emotion of each window."""
+    checks = {check.name: check.evidence for check in video.checks.filter(name__in=["transition", "emotion-shift"]).order_by("version")}
+    found = checks.get("transition")
+    if found is None or not video.duration_s:
         return {}
-    percent = [round(100 * second / video.duration_s, 1) for second in check.evidence.get("cuts_s", [])]
-    return {**check.evidence, "cuts_percent": percent, "split_percent": round(100 * check.evidence.get("split_s", 0) / video.duration_s, 1)}
+    percent = [round(100 * second / video.duration_s, 1) for second in found.get("cuts_s", [])]
+    split = round(100 * found.get("split_s", 0) / video.duration_s, 1)
+    return {
+        **found,
+        "cuts_percent": percent,
+        "split_percent": split,
+        "windows": _windows(checks.get("emotion-shift", {}).get("windows", [])),
+    }
+
+
+def _windows(rows: list[list[float]]) -> list[dict[str, Any]]:
+    """Each window as a bar: where it begins, how wide it is, which emotion is likeliest, how likely (the height, of 6)."""
+    width = round(100 / max(len(rows), 1), 3)
+    tops = [row.index(max(row)) for row in rows]
+    return [
+        {
+            "x": round(place * width, 3),
+            "width": width,
+            "emotion": EMOTIONS[top],
+            "height": round(6 * rows[place][top], 2),
+            "y": round(6 - 6 * rows[place][top], 2),
+        }
+        for place, top in enumerate(tops)
+    ]
 
 
 def hosts() -> QuerySet[Host]:

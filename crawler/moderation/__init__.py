@@ -1,5 +1,6 @@
-"""Detectors of unsafe content: a registry of small looks at a video, each answering pass, review or "unable". None drops anything."""
+"""Detectors of unsafe or unclear content: a registry of small looks at a video, each answering pass, review or "unable". None drops anything."""
 
+from crawler.moderation.feeling import emotion_shift
 from crawler.moderation.finding import Detector, Finding
 from crawler.moderation.image import image_nsfw
 from crawler.moderation.onscreen import onscreen_text
@@ -11,6 +12,7 @@ DETECTORS: tuple[Detector, ...] = (
     Detector("onscreen-text", 1, onscreen_text),
     Detector("image-nsfw", 2, image_nsfw),
     Detector("violence", 2, violence),
+    Detector("emotion-shift", 1, emotion_shift),
 )
 
 __all__ = ["DETECTORS", "Detector", "Finding"]

@@ -1,5 +1,5 @@
 """Where a clip changes: shot cuts and its best two-part contrast, as evidence for reviewers. Change of content is not change of
-feeling (AUC 0.61 between the two), so nothing is decided here; posteriors of a trained network join when there is one."""
+feeling (AUC 0.61 between the two), so the strip decides nothing; a change of feeling is read from the posteriors of a trained network, where there is one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+EMOTIONS = ("Excitation", "Fear", "Neutral", "Relaxation", "Sadness", "Tension")  # in the order of a network's classes
 CUT = 6.0  # times the clip's own usual change
 CUT_LEAST = 12.0  # grey levels
 PART_LEAST = 0.2  # of the clip
 MARGIN = 0.2
+UNDECIDED = 0.9  # of the entropy of a guess
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,9 @@ class Strip:
     cuts_s: tuple[float, ...]
     split_s: float
     contrast: float  # difference of the two parts in units of their spread
-    shift: tuple[int, int] | None = None  # classes before and after, when posteriors say so
 
     def as_dict(self) -> dict[str, Any]:
-        return {"cuts_s": list(self.cuts_s), "split_s": self.split_s, "contrast": self.contrast, "shift": self.shift}
+        return {"cuts_s": list(self.cuts_s), "split_s": self.split_s, "contrast": self.contrast}
 
 
 def strip(times: np.ndarray, changes: np.ndarray, brightness: np.ndarray, loudness: np.ndarray) -> Strip:
@@ -52,12 +53,20 @@ def best_split(features: np.ndarray) -> tuple[int, float]:
 
 
 def emotion_shift(posteriors: np.ndarray) -> tuple[int, int] | None:
-    """(class before, class after) when two stretches of at least a fifth have different top classes by a margin; else None.
+    """(class before, class after) when two stretches of a fifth have different top classes, each by a margin; else None.
 
-    posteriors: (windows, classes), each row sums to one.
+    posteriors: (windows, classes), each row sums to one; the first stretch that differs from the first sure one is told.
     """
     if len(posteriors) < 5:
         return None
-    tops = [part.mean(axis=0) for part in np.array_split(posteriors, 5)]
-    sure = [int(part.argmax()) for part in tops if np.diff(np.sort(part)[-2:])[0] >= MARGIN]
-    return (sure[0], sure[-1]) if sure and sure[0] != sure[-1] else None
+    stretches = [part.mean(axis=0) for part in np.array_split(posteriors, 5)]
+    sure = [int(part.argmax()) for part in stretches if np.diff(np.sort(part)[-2:])[0] >= MARGIN]
+    return next(((sure[0], later) for later in sure if later != sure[0]), None)
+
+
+def unclear(posteriors: np.ndarray) -> bool:
+    """Whether the windows are as good as undecided on average: their entropy near that of a guess among all classes."""
+    if not len(posteriors):
+        return False
+    sure = np.clip(posteriors, 1e-9, 1.0)
+    return bool((-(sure * np.log(sure)).sum(axis=1)).mean() > UNDECIDED * np.log(posteriors.shape[1]))

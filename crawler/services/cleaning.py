@@ -26,13 +26,13 @@ STOCK = "stock"
 def store_check(
     video: Video, name: str, verdict: str, reason: str = "", evidence: dict[str, Any] | None = None, version: int | None = None
 ) -> Check:
-    """The verdict of this version of the check: what is stored first stays."""
-    check, _ = Check.objects.get_or_create(
-        video=video,
-        name=name,
-        version=version or VERSIONS[name],
-        defaults={"verdict": verdict, "reason": reason[:200], "evidence": evidence or {}},
-    )
+    """The verdict of this version of the check: what is stored first stays, unless the check was unable to look then."""
+    values = {"verdict": verdict, "reason": reason[:200], "evidence": evidence or {}}
+    check, made = Check.objects.get_or_create(video=video, name=name, version=version or VERSIONS[name], defaults=values)
+    if not made and check.verdict == Check.Verdict.UNABLE:
+        for field, value in values.items():
+            setattr(check, field, value)
+        check.save()
     return check
 
 
@@ -294,10 +294,13 @@ def number(video: Video) -> Video:
 
 
 def recheck_all() -> int:
-    """How many accepted or doubtful videos ran a screening whose version has risen; new doubts go to review only if not yet numbered."""
+    """How many accepted or doubtful videos ran a screening whose version has risen, or that was unable to look before.
+
+    What is found is kept with the clip; a number that was given is not taken back by machine.
+    """
     count = 0
     for video in Video.objects.filter(state__in=[State.ACCEPTED, State.REVIEW]).order_by("pk").iterator(chunk_size=200):
-        done = set(video.checks.values_list("name", "version"))
+        done = set(video.checks.exclude(verdict=Check.Verdict.UNABLE).values_list("name", "version"))
         due = [detector for detector in moderation.DETECTORS if (detector.name, detector.version) not in done]
         for detector in due:
             found = detector.look(video)

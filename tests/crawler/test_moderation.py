@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from crawler import media, moderation
+from crawler import media, moderation, selectors
 from crawler.models import Check
 from crawler.moderation import finding, image, networks, onscreen
 from crawler.rules import violence as rules
@@ -168,6 +168,7 @@ def test_screening_stores_each_finding_and_ranks_by_what_was_found_before(stored
         "onscreen-text": "unable",
         "image-nsfw": "unable",
         "violence": "unable",
+        "emotion-shift": "unable",
     }
     assert checks["violence"].evidence["rank"] == rules.rank(words=1, blows_s=[1.0], motion=20.0, duration_s=4.0)
 
@@ -187,3 +188,51 @@ def test_a_worker_killed_while_a_detector_looks_keeps_what_was_found(stored, mon
     monkeypatch.setattr(moderation, "DETECTORS", detectors[:1])
     cleaning.screen(stored)
     assert stored.checks.count() == 1
+
+
+# --- change of feeling ------------------------------------------------------------------------------------------
+
+SAD, TENSE, ANY = [0.02, 0.02, 0.02, 0.02, 0.9, 0.02], [0.02, 0.02, 0.02, 0.02, 0.02, 0.9], [1 / 6] * 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict", "reason"),
+    [
+        ([SAD] * 5 + [TENSE] * 5, "review", "transition: Sadness to Tension"),
+        ([SAD] * 10, "pass", ""),
+        ([ANY] * 10, "review", "transition: no emotion is clear"),
+        ([[0.5, 0.5]] * 10, "unable", "(10, 2) is not (windows, 6) probabilities"),
+        ([], "unable", "is not (windows, 6) probabilities"),
+        (None, "unable", "the network has not seen this clip"),
+    ],
+)
+def test_what_a_trained_network_said_of_a_clips_windows_is_judged(stored, settings, tmp_path, rows, verdict, reason):
+    settings.EMOTION_WINDOWS = str(tmp_path)
+    if rows is not None:
+        np.save(tmp_path / f"{stored.sha256}.npy", np.array(rows))
+    found = LOOKS["emotion-shift"](stored)
+    assert found.verdict == verdict
+    assert reason in found.reason
+
+
+def test_a_detector_that_was_unable_looks_again_when_it_can(stored, settings, tmp_path):
+    cleaning.screen(stored)
+    check = stored.checks.get(name="emotion-shift")
+    assert (check.verdict, check.reason[:21]) == ("unable", "no network has been t")
+    stored.state, stored.number = "accepted", 9001
+    stored.save()
+    settings.EMOTION_WINDOWS = str(tmp_path)
+    np.save(tmp_path / f"{stored.sha256}.npy", np.array([SAD] * 5 + [TENSE] * 5))
+    assert cleaning.recheck_all() == 1
+    check.refresh_from_db()
+    assert (check.verdict, check.reason) == ("review", "transition: Sadness to Tension")
+    np.save(tmp_path / f"{stored.sha256}.npy", np.array([SAD] * 10))
+    cleaning.recheck_all()
+    check.refresh_from_db()
+    assert check.verdict == "review"  # a verdict that was given stays
+    assert [window["emotion"] for window in selectors.strip_of(with_strip(stored))["windows"]] == ["Sadness"] * 5 + ["Tension"] * 5
+
+
+def with_strip(video):
+    video.checks.create(name="transition", verdict="pass", evidence={"cuts_s": [2.0], "split_s": 1.0, "contrast": 3.0})
+    return video

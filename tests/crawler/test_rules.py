@@ -270,3 +270,26 @@ def test_emotion_shift_needs_two_sure_stretches():
     assert transitions.emotion_shift(np.array([sad] * 6 + [happy] * 6)) == (0, 1)
     assert transitions.emotion_shift(np.array([sad] * 12)) is None
     assert transitions.emotion_shift(np.array([[0.4, 0.35, 0.25]] * 12)) is None
+
+
+def test_a_feeling_that_comes_back_has_changed_all_the_same():
+    sad, happy = [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]
+    assert transitions.emotion_shift(np.array([sad] * 4 + [happy] * 4 + [sad] * 4)) == (0, 1)
+
+
+def test_a_splice_of_two_clips_of_one_feeling_changes_pictures_but_no_feeling():
+    """Low-level contrast is as high as at a splice of two feelings: it may not decide."""
+    times = np.arange(0, 8, 0.25)
+    contrast = transitions.strip(times, np.where(np.arange(31) == 15, 80.0, 1.0), np.where(times < 4, 40.0, 200.0), np.ones(16)).contrast
+    assert contrast > 5
+    rng = np.random.default_rng(0)
+    same = rng.dirichlet([20, 3, 3, 2, 2, 2], 12)
+    other = np.concatenate([same[:6], rng.dirichlet([2, 3, 3, 2, 20, 2], 6)])
+    assert transitions.emotion_shift(same) is None
+    assert transitions.emotion_shift(other) == (0, 4)
+
+
+def test_windows_that_decide_for_nothing_are_unclear():
+    assert transitions.unclear(np.full((8, 6), 1 / 6))
+    assert not transitions.unclear(np.array([[0.7, 0.1, 0.05, 0.05, 0.05, 0.05]] * 8))
+    assert not transitions.unclear(np.zeros((0, 6)))

@@ -1,0 +1,46 @@
+"""Whether the emotion changes within the clip, by what a trained network said of its windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+
+from crawler.models import Check, Video
+from crawler.moderation.finding import Finding
+from crawler.rules import transitions
+from crawler.rules.transitions import EMOTIONS
+
+
+def emotion_shift(video: Video) -> Finding:
+    """Review when the posteriors change their class, or decide for none; unable before a network has seen the clip.
+
+    EMOTION_WINDOWS is a folder of <sha256>.npy files, (windows, 6) probabilities each: written where torch is, read here without it.
+    """
+    if not settings.EMOTION_WINDOWS:
+        return Finding(Check.Verdict.UNABLE, "no network has been trained: set EMOTION_WINDOWS to a folder of its posteriors")
+    posteriors = read(Path(settings.EMOTION_WINDOWS) / f"{video.sha256}.npy")
+    if isinstance(posteriors, str):
+        return Finding(Check.Verdict.UNABLE, posteriors)
+    evidence = {"windows": [[round(float(share), 3) for share in row] for row in posteriors]}
+    shift = transitions.emotion_shift(posteriors)
+    if shift:
+        before, after = (EMOTIONS[place] for place in shift)
+        return Finding(Check.Verdict.REVIEW, f"transition: {before} to {after}", evidence)
+    if transitions.unclear(posteriors):
+        return Finding(Check.Verdict.REVIEW, "transition: no emotion is clear", evidence)
+    return Finding(Check.Verdict.PASS, "", evidence)
+
+
+def read(path: Path) -> np.ndarray | str:
+    """(windows, 6) probabilities, or what is wrong with the file."""
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        return "the network has not seen this clip"
+    except (OSError, ValueError, EOFError) as error:
+        return f"{path.name} cannot be read: {error}"[:200]
+    if rows.ndim != 2 or rows.shape[1] != len(EMOTIONS) or not len(rows) or not np.allclose(rows.sum(axis=1), 1, atol=0.01):
+        return f"{path.name}: {rows.shape} is not (windows, {len(EMOTIONS)}) probabilities"
+    return np.asarray(rows, np.float64)
