@@ -58,7 +58,7 @@ class Machine:
                 env=self.environment, cwd=BASE_DIR, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self.processes.append(process)
-        wait_until(lambda: b" ready." in log.read_bytes() or process.poll() is not None, f"a worker ({log})", timeout_s=60)
+        wait_until(lambda: b" ready." in log.read_bytes() or process.poll() is not None, f"a worker ({log})", timeout_s=180)
         assert process.poll() is None, log.read_text()[-3000:]
         return process
 
@@ -76,7 +76,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(10)
 
 
-def wait_until(done: Callable[[], Any], what: str, *, timeout_s: float = 40) -> Any:
+def wait_until(done: Callable[[], Any], what: str, *, timeout_s: float = 120) -> Any:
     """The first true answer. Raises AssertionError after timeout_s."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -33,7 +33,7 @@ def test_what_fails_for_good_is_kept_and_can_be_sent_again(make_machine):
         kept = machine.python(LOOK)
         return kept if {"stumbles", "task", "kills_its_worker", "stumbles_once"} <= set(kept) else None
 
-    kept = wait_until(all_kept, "four rows on the dead-letter page", timeout_s=90)
+    kept = wait_until(all_kept, "four rows on the dead-letter page", timeout_s=240)
     assert kept["stumbles"] == [[7], "ZeroDivisionError: 7 by nothing", "waiting"]
     assert kept["task"][0] == [1]
     assert "WorkerLostError" in kept["kills_its_worker"][1]

@@ -65,3 +65,5 @@ class Command(BaseCommand):
             return act(variant, *args, **options)
         except ValidationError as error:
             raise CommandError(f"{variant}: {' '.join(error.messages)}") from error
+        except OSError as error:  # a full disk, a folder that may not be written
+            raise CommandError(f"{variant}: no release was written: {error}") from error
