@@ -27,6 +27,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "annotation.Person": (
         "full_name", "role", "gender", "language", "qualified_at", "work_experience", "msceit", "education", "culture", "leadership",
     ),
+    "annotation.Webhook": ("url", "events", "active", "sealed_secret"),
     "annotation.GoldItem": ("emotions", "source", "in_test", "hidden"),
     "crawler.Tombstone": ("platform", "platform_id", "number", "reason"),
     "crawler.Stage": ("name", "platforms", "seed", "video_budget", "starts_at", "ends_at", "settings"),
@@ -40,7 +41,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Rows that the site makes by itself: only what a person changes is a line.
 NOT_WHEN_CREATED = {"crawler.Term", "config.FailedTask"}
-SECRET = {"password"}
+SECRET = {"password", "sealed_secret"}
 current: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 replaying: ContextVar[bool] = ContextVar("audited_replay", default=False)
 
