@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import torch
 from torch import distributed
 
 CPU = torch.device("cpu")
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Processes:
 def joined(device: torch.device) -> Iterator[Processes]:
     """Joins the group that torchrun's environment tells of, if any, and leaves it at the end."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        stop_when_the_parent_dies()
     if world == 1:
         yield Processes()
         return
@@ -59,3 +64,9 @@ def joined(device: torch.device) -> Iterator[Processes]:
         yield Processes(distributed.get_rank(), world, device)
     finally:
         distributed.destroy_process_group()
+
+
+def stop_when_the_parent_dies() -> None:
+    """Asks the kernel for SIGTERM when torchrun is killed: torchrun starts us in a session of our own, so no signal to its group comes here."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
+        raise OSError(ctypes.get_errno(), "prctl refused PR_SET_PDEATHSIG")

@@ -244,29 +244,68 @@ def _wait_for_steps(folder, count):
     raise AssertionError(f"no {count} lines in metrics.jsonl within a minute")
 
 
+# ---- several processes -----------------------------------------------------------------------------------------------
+
+# The video branch alone: BatchNorm of the audio branch sees half a batch in each of two processes.
+VIDEO_NET = {"width": 32, "dropout": 0.0, "drop_path": 0.0, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8], "embed_dim": 16}
+VIDEO_ALONE = {
+    "network": "video_branch",
+    "modalities": "video",
+    "net_options": json.dumps(VIDEO_NET),
+    "store": "off",
+    "augment": "none",
+    "checkpoint_every_s": "0",
+}
+
+
+def run_processes(world, release, folder, *, accident=()):
+    """The exit status of a run by this many processes."""
+    more = [part for key, value in VIDEO_ALONE.items() for part in ("--set", f"{key}={value}")]
+    start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"] if world > 1 else []
+    module = ["-m", "tests.training.engine.dying", *accident] if accident else ["-m", "training.engine.train"]
+    command = [sys.executable, *start, *module, *arguments(release, folder, *more, "--resume")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+
+
+@pytest.fixture(scope="module")
+def by_two(release, tmp_path_factory):
+    """An uninterrupted run of two processes."""
+    folder = tmp_path_factory.mktemp("two") / "run"
+    assert run_processes(2, release, folder) == 0
+    return folder
+
+
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns(release, tmp_path):
-    # The video branch alone: BatchNorm of the audio branch sees half a batch in each of two processes.
-    net = json.dumps({"width": 32, "dropout": 0.0, "drop_path": 0.0, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8], "embed_dim": 16})
-    more = [
-        "--set",
-        "network=video_branch",
-        "--set",
-        "modalities=video",
-        "--set",
-        f"net_options={net}",
-        "--set",
-        "store=off",
-        "--set",
-        "augment=none",
-    ]
-    results = []
-    for world in (1, 2):
-        folder = tmp_path / str(world)
-        start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"] if world == 2 else []
-        command = [sys.executable, *start, "-m", "training.engine.train", *arguments(release, folder, *more)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-        results.append(curve(folder))
-    for one, other in zip(*results, strict=True):
+def test_two_processes_learn_what_one_learns(by_two, release, tmp_path):
+    assert run_processes(1, release, tmp_path / "run") == 0
+    for one, other in zip(curve(tmp_path / "run"), curve(by_two), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=2e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_killed_and_resumed_equal_uninterrupted(by_two, release, tmp_path):
+    folder = tmp_path / "run"
+    assert run_processes(2, release, folder, accident=("torchrun", "1")) == -signal.SIGKILL
+    _wait_until_gone(tmp_path)  # nobody is left to tell them, yet they stop, with a checkpoint
+    assert runs.load_state(folder / "checkpoints" / "last.pt")["progress"]["step"] == 1
+    assert run_processes(2, release, folder, accident=("last", "4")) != 0
+    assert runs.load_state(folder / "checkpoints" / "last.pt")["progress"]["step"] == 3
+    assert run_processes(2, release, folder) == 0
+    assert_same_run(by_two, folder)
+
+
+def _wait_until_gone(folder):
+    deadline = time.monotonic() + 120
+    for path in sorted(folder.glob("pid-*")):
+        while _is_alive(path.read_text()):
+            assert time.monotonic() < deadline, f"process {path.name} outlived its torchrun"
+            time.sleep(0.05)
+
+
+def _is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

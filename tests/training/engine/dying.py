@@ -1,0 +1,32 @@
+"""training.engine.train under a torchrun that meets with an accident: python -m tests.training.engine.dying WHO STEP ARGUMENTS...
+
+WHO: "torchrun" is killed by its first process in that step, or the "last" process kills itself. Each process leaves its number in the run folder's parent.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from training.engine import train
+
+
+def main(who: str, at: str, *arguments: str) -> int:
+    rank, original = int(os.environ["RANK"]), train.Run._step
+    folder = Path(arguments[arguments.index("--out") + 1]).parent
+    (folder / f"pid-{rank}").write_text(str(os.getpid()))
+
+    def step(self, *given):
+        if self.progress.step + 1 == int(at):
+            if who == "torchrun" and rank == 0:
+                os.kill(os.getppid(), signal.SIGKILL)
+            if who == "last" and rank == self.processes.world - 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, *given)
+
+    train.Run._step = step
+    return train.main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
