@@ -31,6 +31,7 @@ PAGES = [
     Page(_("Collect"), "crawler:collect", "crawler.view_collection"),
     Page(_("Review"), "crawler:review", "crawler.review_video"),
     Page(_("People"), "annotation:people", "annotation.manage_people"),
+    Page(_("Labels"), "annotation:samples", "annotation.view_timeline"),
     Page(_("Quality"), "qa:quality", "qa.view_quality"),
     Page(_("Dataset"), "qa:dataset", "qa.view_dataset"),
     Page(_("Train"), "training:runs", "training.view_runs"),
