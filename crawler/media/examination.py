@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ CHILD = Path(__file__).with_name("child.py")
 MEMORY_BYTES = 3 * 2**30  # address space: libraries alone reserve most of a gigabyte
 CPU_S = 120
 WALL_S = 150.0
+LONGEST_S = 540.0  # for a child that the machine starves; below the lease of a worker's claim (services.claims)
+STARVED = (0.002, 0.5)  # share of a processor: less is a child that hangs, more is one that had its chance
 REPORT_BYTES = 4 * 2**20
 FEATURE_BYTES = 4 * 2**20
 PICTURE_BYTES = 16 * 2**20
@@ -123,9 +126,7 @@ def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
     with tempfile.TemporaryFile() as spoken, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=spoken, stderr=errors, env=environment, start_new_session=True)
         try:
-            process.wait(timeout=wall_s)
-        except subprocess.TimeoutExpired as error:
-            raise HostileMedia(f"not finished after {wall_s:.0f} s") from error
+            _wait(process, wall_s)
         finally:
             _end_group(process)
         if process.returncode:
@@ -137,6 +138,36 @@ def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
             raise HostileMedia(f"the decoder printed {os.fstat(spoken.fileno()).st_size} bytes")
         spoken.seek(0)
         return spoken.read()
+
+
+def _wait(process: subprocess.Popen[bytes], wall_s: float) -> None:
+    """Returns when the child has ended; raises HostileMedia when it is late.
+
+    A machine with too much to do is no fault of the file's: a child that got little of a processor, and used it, may go on.
+    """
+    began, used = time.monotonic(), 0.0
+    while True:
+        try:
+            process.wait(timeout=wall_s)
+            return
+        except subprocess.TimeoutExpired as error:
+            before, used = used, processor_s(process.pid)
+            starved = STARVED[0] < (used - before) / wall_s < STARVED[1]
+            if not starved or time.monotonic() - began + wall_s > LONGEST_S:
+                raise HostileMedia(f"not finished after {time.monotonic() - began:.0f} s") from error
+
+
+def processor_s(group: int) -> float:
+    """Seconds that the processes of this group have had of a processor."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # ended meanwhile
+            continue
+        if int(fields[2]) == group:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -119,6 +120,12 @@ def test_a_child_that_is_late_is_killed_with_its_own_children():
         limits.run_limited(["sh", "-c", "sleep 77 & sleep 77"], wall_s=0.5)
     assert time.monotonic() - began < 5
     assert subprocess.run(["pgrep", "-f", "^sleep 77$"], check=False).returncode != 0
+
+
+def test_a_child_that_the_machine_starves_may_finish():
+    """It works a little and waits much, as it does beside forty others; the file is not to blame."""
+    script = "import time\nfor _ in range(24):\n t = time.process_time()\n while time.process_time() < t + 0.03: pass\n time.sleep(0.12)\nprint(7)"
+    assert limits.run_limited([sys.executable, "-I", "-c", script], wall_s=1.5).strip() == b"7"
 
 
 def test_a_child_that_wants_too_much_memory_fails_alone(clip, monkeypatch):
