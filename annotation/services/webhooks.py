@@ -20,6 +20,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.encoding import force_bytes
 from django.utils.translation import gettext as _
 
 from annotation.models import Delivery, Webhook
@@ -57,11 +58,10 @@ def _queue(webhooks: Sequence[Webhook], event: str, payloads: Iterable[dict[str,
     now = timezone.now()
     rows = []
     for payload in payloads:
-        told = {"id": str(uuid.uuid4()), "event": event, "created_at": now, "data": payload}
+        event_id = uuid.uuid4()
+        told = {"id": event_id, "event": event, "created_at": now, "data": payload}
         body = json.dumps(told, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"))
-        rows += [
-            Delivery(webhook=webhook, event=event, event_id=told["id"], body=body, next_at=now, created_at=now) for webhook in webhooks
-        ]
+        rows += [Delivery(webhook=webhook, event=event, event_id=event_id, body=body, next_at=now, created_at=now) for webhook in webhooks]
     with transaction.atomic():
         rows = Delivery.objects.bulk_create(rows, batch_size=BATCH)
         _send_after_commit(rows)
@@ -166,13 +166,15 @@ def webhook_add(*, url: str, events: Sequence[str], by: User | None) -> tuple[We
 def webhook_renew(webhook: Webhook) -> str:
     """A new secret in place of the old one, which is no longer used from now on."""
     secret = secrets.token_urlsafe(32)
-    Webhook.objects.filter(pk=webhook.pk).update(sealed_secret=_sealed(secret))
+    webhook.sealed_secret = _sealed(secret)
+    webhook.save(update_fields=["sealed_secret"])
     return secret
 
 
 def webhook_switch(webhook: Webhook, *, active: bool) -> None:
     """Stops or resumes the sending. While it is stopped nothing new is written for it; what waits goes out when it resumes."""
-    Webhook.objects.filter(pk=webhook.pk).update(active=active)
+    webhook.active = active
+    webhook.save(update_fields=["active"])
 
 
 def webhook_remove(webhook: Webhook) -> None:
@@ -186,7 +188,8 @@ def webhook_test(webhook: Webhook) -> None:
 
 def _box() -> MultiFernet:
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(hashlib.sha256(f"annotation.webhooks:{key}".encode()).digest())) for key in keys])
+    digests = [hashlib.sha256(b"annotation.webhooks:" + force_bytes(key)).digest() for key in keys]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
 
 
 def _sealed(secret: str) -> str:

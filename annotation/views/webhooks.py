@@ -73,7 +73,7 @@ def webhooks(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, *, status: int = 200, form: forms.Form | None = None, **more: Any) -> HttpResponse:
-    asked = form.data if isinstance(form, AddForm) else None
+    asked = request.POST if isinstance(form, AddForm) else None
     context = {
         "webhooks": selectors.webhooks_overview(),
         "deliveries": Paginator(selectors.deliveries(), DELIVERIES_PER_PAGE).get_page(request.GET.get("page")),
@@ -101,7 +101,7 @@ def _renew(request: HttpRequest, asked: dict[str, Any]) -> dict[str, Any]:
 def _switch(request: HttpRequest, asked: dict[str, Any]) -> str:
     webhook = asked["webhook"]
     services.webhook_switch(webhook, active=not webhook.active)
-    return _("%(url)s is stopped.") % {"url": webhook} if webhook.active else _("%(url)s is told again.") % {"url": webhook}
+    return _("%(url)s is told again.") % {"url": webhook} if webhook.active else _("%(url)s is stopped.") % {"url": webhook}
 
 
 def _remove(request: HttpRequest, asked: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from annotation.services import (
     webhook_switch,
 )
 from annotation.tasks import deliver_due
+from config.models import Event
 from crawler.fetch import Refused, message_check, message_post
 from tests.annotation.conftest import say
 from tests.factories import PersonFactory
@@ -334,9 +335,10 @@ def test_a_test_message_is_sent_and_sent_again_from_the_page(manager, receiver, 
 
 def test_stopping_and_removing(manager, told):
     webhook = Webhook.objects.get()
-    manager.post(PAGE, {"action": "switch", "webhook": webhook.pk})
+    stopped = manager.post(PAGE, {"action": "switch", "webhook": webhook.pk}, follow=True)
     webhook.refresh_from_db()
     assert not webhook.active
+    assert "is stopped" in stopped.content.decode()
     manager.post(PAGE, {"action": "remove", "webhook": webhook.pk})
     assert not Webhook.objects.exists()
 
@@ -360,3 +362,13 @@ def test_the_page_takes_a_constant_number_of_queries(manager, receiver, told):
 def test_nobody_else_comes_in(client, db, role):
     client.force_login(PersonFactory(role=role).user)
     assert client.get(reverse("annotation:webhooks")).status_code == 403
+
+
+def test_who_is_told_is_in_the_audit_log_without_the_secret(manager, told):
+    webhook = Webhook.objects.get()
+    manager.post(PAGE, {"action": "switch", "webhook": webhook.pk})
+    secret = manager.post(PAGE, {"action": "renew", "webhook": webhook.pk}).context["secret"]
+    lines = list(Event.objects.filter(what="annotation.Webhook").order_by("pk").values_list("kind", "after"))
+    assert [after.get("active") for _kind, after in lines] == [True, False, None]
+    webhook.refresh_from_db()
+    assert not any(text in str(lines) for text in (secret, webhook.sealed_secret))
