@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import Any
 
 import django
 
+LETTERS = "ABCDEFGHIJK"  # as many groups of three as 32 annotators need
+FAR = 100_000_000  # ids and numbers of the multiplied rows begin here
+
 
 def fill(samples: int) -> dict[str, object]:
-    """Accepted videos, three groups with leaders, an expert; everything handed out. Gives the members' API tokens."""
+    """Accepted videos, groups with leaders, an expert; everything handed out. Gives the members' API tokens."""
     from django.utils import timezone
 
     from annotation.services import distribute, person_create
@@ -26,13 +30,75 @@ def fill(samples: int) -> dict[str, object]:
         batch_size=1000,
     )
     tokens = []
-    for letter in "ABC":
+    for letter in LETTERS:
         for number, gender in enumerate("MMF"):
             person = person_create(username=f"{letter}{number}", full_name="Bench", gender=gender, group=letter, qualified_at=now)
             tokens.append(token_create(person.user, name="bench", scope="write")[1])
         person_create(username=f"{letter}-leader", full_name="Bench", gender="F", role="leader", group=letter)
     person_create(username="expert", full_name="Bench", gender="F", role="expert")
     return {"made": distribute(), "tokens": tokens}
+
+
+def fill_settled(samples: int, settled: int) -> dict[str, object]:
+    """The same with that many decided samples of three votes each beside the open ones; PostgreSQL multiplies the first by itself."""
+    import uuid
+
+    from django.db import connection
+    from django.utils import timezone
+
+    from annotation.models import Assignment, Sample, TimelineEvent, Vote
+    from annotation.services import vote_cast
+    from crawler.models import Video
+
+    told = fill(samples)
+    first = Sample.objects.order_by("pk").first()
+    assert first is not None
+    for turn in first.assignments.all():
+        vote_cast(assignment=turn, client_id=uuid.uuid4(), adjective="scary", confidence=0.7, now=timezone.now())
+    vote = Vote.objects.filter(sample=first).order_by("pk").first()
+    assert vote is not None
+    seats = f"""generate_series(1, {settled}) n JOIN (SELECT row_number() OVER (PARTITION BY group_id ORDER BY id) - 1 AS seat,
+        id AS person, group_id, dense_rank() OVER (ORDER BY group_id) - 1 AS place FROM annotation_person WHERE role = 'annotator') taken
+        ON place = n % {len(LETTERS)}"""  # noqa: S608 - numbers of our own
+    groups = "(SELECT group_id FROM annotation_person WHERE role = 'annotator' GROUP BY group_id ORDER BY group_id OFFSET n % %d LIMIT 1)"
+    turn_id, day = f"{FAR} + 3 * n + taken.seat", "now() - (1 + n % 300) * interval '1 day'"
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")  # the rows refer to each other by construction
+        one = f"generate_series(1, {settled}) n"
+        multiply(cursor, Video, first.video_id, one, id=f"{FAR} + n", number=f"{FAR} + n", platform_id=f"({FAR} + n)::text")
+        group = groups.replace("%d", str(len(LETTERS)))
+        multiply(
+            cursor,
+            Sample,
+            first.pk,
+            one,
+            id=f"{FAR} + n",
+            video_id=f"{FAR} + n",
+            group_id=group,
+            batch_id="NULL::bigint",
+            decided_at=day,
+            created_at=day,
+        )
+        seat = {"sample_id": f"{FAR} + n", "person_id": "taken.person", "created_at": day}
+        multiply(cursor, Assignment, vote.assignment_id, seats, id=turn_id, seat="taken.seat", **seat)
+        multiply(cursor, Vote, vote.pk, seats, id=turn_id, assignment_id=turn_id, client_id="gen_random_uuid()", **seat)
+        event = TimelineEvent.objects.filter(sample=first, kind="voted").values_list("pk", flat=True)[0]
+        multiply(cursor, TimelineEvent, event, seats, id=turn_id, **seat)
+        cursor.execute("SET session_replication_role = DEFAULT")
+        for model in (Video, Sample, Assignment, Vote, TimelineEvent):
+            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{model._meta.db_table}', 'id'), {2 * FAR})")
+        cursor.execute("VACUUM ANALYZE")
+    return told
+
+
+def multiply(cursor: Any, model: Any, pk: int, source: str, **changed: str) -> None:
+    """As many copies of one row as `source` has rows, with some columns changed; the server makes them."""
+    columns = [field.column for field in model._meta.concrete_fields]
+    assert set(changed) <= set(columns)
+    values = ", ".join(changed.get(column, f'model."{column}"') for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    table = model._meta.db_table
+    cursor.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} model, {source} WHERE model.id = {pk}")  # noqa: S608
 
 
 def check() -> dict[str, object]:
@@ -47,6 +113,49 @@ def check() -> dict[str, object]:
     return {"votes": votes, "lost_votes": submitted - votes, "duplicate_assignments": twice, "decided": decided}
 
 
+PAGES = {
+    "manager": ["/people/", "/people/gold/", "/people/webhooks/", "/api/v1/people", "/api/v1/samples", "/api/v1/groups"],
+    "leader": ["/leader/", "/api/v1/batches", "/api/v1/samples"],
+    "expert": ["/expert/"],
+    "annotator": ["/me/", "/api/v1/me/votes", "/annotate/"],
+}
+
+
+def pages(repeats: int = 15) -> dict[str, object]:
+    """Each list page as its person sees it: queries, and milliseconds in the middle and at the 95th percentile."""
+    import time
+
+    from django.conf import settings
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    from annotation.models import Person
+    from annotation.services import person_create
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    if not Person.objects.filter(role="manager").exists():
+        person_create(username="manager", full_name="Bench", gender="F", role="manager")
+    found = {}
+    for role, paths in PAGES.items():
+        client = Client()
+        client.force_login(Person.objects.filter(role=role).order_by("pk").first().user)
+        for path in paths:
+            client.get(path)
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get(path).status_code == 200, path
+                num_queries = len(queries)  # the next request empties the log
+            seconds = []
+            for _ in range(repeats):
+                started = time.perf_counter()
+                client.get(path)
+                seconds.append(time.perf_counter() - started)
+            seconds.sort()
+            p50, p95 = (round(1000 * seconds[int(share * (repeats - 1))], 1) for share in (0.5, 0.95))
+            found[f"{path} ({role})"] = {"queries": num_queries, "p50_ms": p50, "p95_ms": p95}
+    return found
+
+
 def kept(votes: list[int]) -> int:
     """How many of these votes are there."""
     from annotation.models import Vote
@@ -58,5 +167,11 @@ def kept(votes: list[int]) -> int:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    jobs = {"fill": lambda: fill(int(sys.argv[2])), "check": check, "kept": lambda: kept([int(text) for text in sys.argv[2:]])}
+    jobs = {
+        "fill": lambda: fill(int(sys.argv[2])),
+        "fill_settled": lambda: fill_settled(int(sys.argv[2]), int(sys.argv[3])),
+        "check": check,
+        "kept": lambda: kept([int(text) for text in sys.argv[2:]]),
+        "pages": pages,
+    }
     print(json.dumps(jobs[sys.argv[1]]()))
