@@ -13,7 +13,7 @@ LETTERS = "ABCDEFGHIJK"  # as many groups of three as 32 annotators need
 FAR = 100_000_000  # ids and numbers of the multiplied rows begin here
 
 
-def fill(samples: int) -> dict[str, object]:
+def fill(samples: int, letters: str = "ABC") -> dict[str, object]:
     """Accepted videos, groups with leaders, an expert; everything handed out. Gives the members' API tokens."""
     from django.utils import timezone
 
@@ -30,7 +30,7 @@ def fill(samples: int) -> dict[str, object]:
         batch_size=1000,
     )
     tokens = []
-    for letter in LETTERS:
+    for letter in letters:
         for number, gender in enumerate("MMF"):
             person = person_create(username=f"{letter}{number}", full_name="Bench", gender=gender, group=letter, qualified_at=now)
             tokens.append(token_create(person.user, name="bench", scope="write")[1])
@@ -50,7 +50,7 @@ def fill_settled(samples: int, settled: int) -> dict[str, object]:
     from annotation.services import vote_cast
     from crawler.models import Video
 
-    told = fill(samples)
+    told = fill(samples, LETTERS)
     first = Sample.objects.order_by("pk").first()
     assert first is not None
     for turn in first.assignments.all():
@@ -168,7 +168,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     jobs = {
-        "fill": lambda: fill(int(sys.argv[2])),
+        "fill": lambda: fill(int(sys.argv[2]), *sys.argv[3:]),
         "fill_settled": lambda: fill_settled(int(sys.argv[2]), int(sys.argv[3])),
         "check": check,
         "kept": lambda: kept([int(text) for text in sys.argv[2:]]),

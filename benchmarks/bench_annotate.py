@@ -41,6 +41,7 @@ PEERS = {
     "Label Studio 1.23.2, SQLite": {"pairs_per_s": 2.7, "next_p95_ms": 2457, "submit_p95_ms": 1200, "duplicates": "13 of 112"},
     "doccano 1.8.4, SQLite": {"pairs_per_s": 9.7, "next_p95_ms": 638, "submit_p95_ms": 553, "duplicates": "189 of 200"},
 }
+LETTERS = "ABCDEFGHIJK"  # as many groups of three as 32 annotators need, and one person more
 CHECKOUT = Path(__file__).parent.parent
 
 
@@ -61,11 +62,13 @@ def measure(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="emotions-bench-"))
             url = stack.enter_context(postgres()) if store == "postgresql" else ""
             environment = site_environment(Path(folder), url)
-            filled = fill(environment, samples, settled=settled if url else 0)
+            filled = fill(environment, samples, settled=settled if url else 0, letters=LETTERS)
             with server(environment) as port:
-                run(port, filled["tokens"][-8:], 0.5)  # so that every worker has loaded what it needs
+                run(port, filled["tokens"][24:32], 0.5)  # so that every worker has loaded what it needs
                 for number in ANNOTATORS:
-                    results[f"{store}, {number} annotators"] = judged(store, number, run(port, filled["tokens"][:number], seconds))
+                    # Alone means quick: who works alone has a queue that the others leave alone.
+                    tokens = filled["tokens"][-1:] if number == 1 else filled["tokens"][:number]
+                    results[f"{store}, {number} annotators"] = judged(store, number, run(port, tokens, seconds))
             results[f"{store}, server killed three times"] = survive(environment, filled["tokens"][:KILLED_ANNOTATORS], kills=3)
             results[f"{store}, list pages"] = pages(environment)
             results[f"{store}, after all"] = check(environment)
@@ -98,9 +101,9 @@ def python(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def fill(environment: dict[str, str], samples: int, *, settled: int = 0) -> dict[str, Any]:
+def fill(environment: dict[str, str], samples: int, *, settled: int = 0, letters: str = "ABC") -> dict[str, Any]:
     python(environment, "manage.py", "migrate", "--verbosity", "0")
-    job = ("fill_settled", str(samples), str(settled)) if settled else ("fill", str(samples))
+    job = ("fill_settled", str(samples), str(settled)) if settled else ("fill", str(samples), letters)
     return json.loads(python(environment, "-m", "benchmarks.annotate_data", *job).splitlines()[-1])
 
 
