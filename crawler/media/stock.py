@@ -15,7 +15,7 @@ from crawler.media.likeness import Features, mirror
 from crawler.rules import duplicates
 
 FORMAT = 1  # of the file that a stock is kept in; another one is not read
-HASH_TABLES, SIGN_TABLES = 12, 4
+HASH_TABLES, SIGN_TABLES = 10, 4
 SIGNS = 128  # bits of a local feature: each of its values above or below their median
 STRONGEST = 24  # local features of a picture that enter and ask
 SIGN_NEAR = 30
