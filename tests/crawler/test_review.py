@@ -104,3 +104,16 @@ def test_the_page_notes_a_first_word(client, people, settings):
     answer = client.post(reverse("crawler:decide", args=[video.pk, "keep"]), follow=True)
     assert "waits for a second reviewer" in answer.content.decode()
     assert "Undo" in answer.content.decode()
+
+
+def test_the_windows_are_drawn_and_not_spelled_out(client, people):
+    video = doubtful(duration_s=4.0)
+    rows = [[0.02, 0.02, 0.02, 0.02, 0.9, 0.02]] * 2 + [[0.02, 0.02, 0.02, 0.02, 0.02, 0.9]]
+    video.checks.create(name="transition", verdict="pass", evidence={"cuts_s": [1.0], "split_s": 2.0, "contrast": 2.0})
+    video.checks.create(name="emotion-shift", verdict="review", reason="transition: Sadness to Tension", evidence={"windows": rows})
+    client.force_login(people[0])
+    page = client.get(reverse("crawler:review")).content.decode()
+    assert page.count('class="emotion-Sadness"') == 2
+    assert page.count('class="emotion emotion-Sadness"') == 1
+    assert page.index('class="emotion emotion-Sadness"') < page.index('class="emotion emotion-Tension"')
+    assert "0.02" not in page
