@@ -52,6 +52,7 @@ def settings_checked(given: dict[str, Any]) -> dict[str, Any]:
             raise ValidationError(f"{name}={whole[name]!r} is not a whole number, or too small")
     if whole["user_agent"] not in ("", "honest", "pool"):
         raise ValidationError(f"user_agent={whole['user_agent']!r} is neither honest nor pool")
+    whole["user_agent"] = whole["user_agent"] or settings.CRAWL_USER_AGENT  # recorded as it is in force
     for name in ("terms", "users"):
         if not isinstance(whole[name], dict) or set(whole[name]) - set(PLATFORMS):
             raise ValidationError(f"{name} must map platform names ({', '.join(PLATFORMS)}) to lists of words")

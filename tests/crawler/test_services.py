@@ -496,6 +496,14 @@ def test_nonsense_in_a_stage_is_refused(settings):
     assert not Stage.objects.exists()
 
 
+def test_a_stage_records_how_it_introduces_itself(settings):
+    settings.CRAWL_USER_AGENT = "pool"
+    begun = stage("one")
+    settings.CRAWL_USER_AGENT = "honest"
+    assert begun.settings["user_agent"] == "pool"
+    assert manners.manner_of(begun).user_agent == "pool", "a stage that goes on keeps the name it began with"
+
+
 def test_a_blocked_term_is_never_asked_for(board):
     board.shows = {EXPLORE: seen(words=("dance", "cat"))}
     chosen = stage()
