@@ -234,7 +234,7 @@ const HEADER = 40;
 export function lanesChart(figure, data) {
   const last = data.steps.length - 1;
   const margin = Math.min(132, Math.max(widthOf(figure) / 4, 84));
-  const width = Math.max(widthOf(figure), 2 * margin + last * 84);
+  const width = Math.max(widthOf(figure), 2 * margin + last * 108);
   figure.classList.toggle("wide", width > widthOf(figure));
   const present = (lane, i) => data.people.filter((one) => one.lanes[i] === lane);
   const tops = {};

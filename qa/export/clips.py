@@ -83,7 +83,7 @@ COLUMNS = {
     "adjectives": "adjective chosen in each vote (its key in the adjective table; empty for imported votes)",
     "confidences": "stated confidence of each vote, 0–1",
     "posterior": "probability of each class by Dawid–Skene over all votes; a second opinion, the label is the vote's",
-    "difficulty": "how hard GLAD finds the clip to label, 1/β, above 0; a second opinion as well",
+    "difficulty": "how hard GLAD finds the clip to label, 1/β: 0.37 before any vote, more is harder; a second opinion as well",
     "term": "search term that found the clip",
     "stage": "crawl stage that found the clip",
     "sha256": "sha256 of the clip",

@@ -73,7 +73,7 @@ def balanced(labels: NDArray[np.str_], *, seed: int, allow_short: bool = False, 
     short = [f"{name}: {counts.get(name, 0):,} of {limit:,}" for name, limit in limits.items() if counts.get(name, 0) < limit]
     if short and not allow_short:
         raise TooFew(
-            f"too few videos for the balanced variant ({'; '.join(short)}): label more, or pass --allow-short to take all there are"
+            f"too few videos for the balanced variant ({'; '.join(short)}): label more, or allow a short one (--allow-short) to take all there are"
         )
     return _draw(labels, {name: min(count, limits.get(name, count)) for name, count in counts.items()}, seed=seed, short=short)
 
@@ -83,7 +83,9 @@ def proportional(labels: NDArray[np.str_], *, seed: int, allow_short: bool = Fal
     counts = emotion_counts(labels)
     short = [f"{len(labels):,} of {size:,} videos"] if len(labels) < size else []
     if short and not allow_short:
-        raise TooFew(f"too few videos for the test variant ({short[0]}): label more, or pass --allow-short to take all there are")
+        raise TooFew(
+            f"too few videos for the test variant ({short[0]}): label more, or allow a short one (--allow-short) to take all there are"
+        )
     return _draw(labels, largest_remainder(counts, min(size, len(labels))), seed=seed, short=short)
 
 

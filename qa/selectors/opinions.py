@@ -52,10 +52,10 @@ def opinions_numbers(*, limit: int = 50) -> dict[str, Any]:
     hard = np.zeros(len(samples)) if difficulty is None else difficulty
     decided = np.flatnonzero(labels >= 0)
     doubted = decided[(beliefs[:, decided] < 0.5).any(axis=0)]
-    believed = np.mean([opinion.posterior for opinion in opinions.values()], axis=0)
+    posteriors = [opinion.posterior for opinion in opinions.values()]
 
     def row(i: int) -> dict[str, Any]:
-        instead = int(believed[i].argmax())
+        instead = int(posteriors[int(beliefs[:, i].argmin())][i].argmax())  # what the model says that doubts the label most
         beliefs_by_model = {model: round(float(beliefs[k, i]), 4) for k, model in enumerate(opinions)}
         return {"sample": int(samples[i]), "label": EMOTIONS[labels[i]], "instead": EMOTIONS[instead]} | beliefs_by_model | {
             "difficulty": round(float(hard[i]), 4)

@@ -12,10 +12,13 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from annotation.rules.taxonomy import EMOTIONS
+from annotation.views.words import EMOTION_NAMES
 from qa import figures, selectors
 from qa.export.reports import statistics_tables
 from qa.export.tables import as_csv
 
+SHOWN_MONTHS = 24
 CACHE_S = 24 * 60 * 60
 
 
@@ -30,6 +33,7 @@ def dataset(request: HttpRequest) -> HttpResponse:
         "emotion_chart": _emotion_chart(numbers),
         "duration_chart": _duration_chart(numbers),
         "platform_chart": _platform_chart(numbers),
+        "month_chart": _month_chart(numbers),
         "topics": _cloud(numbers["topics"]),
         "content_types": _cloud(numbers["content_types"]),
         "figures": list(figures.DATASET),
@@ -102,6 +106,7 @@ def _emotion_chart(numbers: dict[str, Any]) -> dict[str, Any]:
         "labels": [row["emotion"] for row in rows],
         "values": [row["videos"] for row in rows],
         "emotions": True,
+        "names": {emotion: str(name) for emotion, name in EMOTION_NAMES.items()},
         "yLabel": _("videos"),
         "digits": 0,
     }
@@ -117,6 +122,24 @@ def _duration_chart(numbers: dict[str, Any]) -> dict[str, Any]:
         "yLabel": _("videos"),
         "xLabel": _("seconds"),
         "digits": 0,
+    }
+
+
+def _month_chart(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Labels per month and emotion, all platforms together; the CSV and the figure have each."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in numbers["label_platform_month"]:
+        month = counts.setdefault(row["month"] or "–", dict.fromkeys(EMOTIONS, 0))
+        month[row["emotion"]] += row["videos"]
+    months = sorted(counts)[-SHOWN_MONTHS:]
+    return {
+        "rows": months,
+        "columns": list(EMOTIONS),
+        "values": [list(counts[month].values()) for month in months],
+        "min": 0,
+        "digits": 0,
+        "rowLabel": _("Month"),
+        "names": {emotion: str(name) for emotion, name in EMOTION_NAMES.items()},
     }
 
 

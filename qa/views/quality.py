@@ -138,7 +138,7 @@ def behind(request: HttpRequest) -> HttpResponse:
     samples = selectors.samples_behind(asked)
     context = {
         "asked": [(form.fields[name].label, form[name].value()) for name in form.fields if form[name].value()],
-        "rows": selectors.behind_rows(samples[:SHOWN_ROWS]),
+        "rows": [row | {"rung": RUNG_NAMES.get(row["sample"].decided_rung, "")} for row in selectors.behind_rows(samples[:SHOWN_ROWS])],
         "total": samples.count(),
         "limit": SHOWN_ROWS,
         "people": Person.objects.filter(pk__in=asked.people),
@@ -217,7 +217,12 @@ def _opinions() -> dict[str, Any] | None:
         "yMax": 1,
         "digits": 3,
     }
-    return report.numbers | {"when": report.created_at, "chart": chart}
+    listed = {key: [_with_rung(row) for row in report.numbers[key]] for key in ("labels", "hardest")}
+    return report.numbers | listed | {"when": report.created_at, "chart": chart}
+
+
+def _with_rung(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"rung": RUNG_NAMES.get(row["rung"], row["rung"])}
 
 
 def _overall_chart(agreement: dict[str, Any]) -> dict[str, Any]:
@@ -240,6 +245,7 @@ def _estimates_chart(estimates: list[dict[str, Any]], key: str, *, emotions: boo
         "low": [row["low"] for row in found],
         "high": [row["high"] for row in found],
         "emotions": emotions,
+        "names": {emotion: str(name) for emotion, name in EMOTION_NAMES.items()} if emotions else {},
         "yLabel": "κ",
         "digits": 3,
     }
@@ -269,7 +275,11 @@ def _ladder_chart(ladder: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "labels": [str(RUNG_NAMES[rung]) for rung in rungs],
         "series": [
-            {"name": emotion, "emotion": emotion, "values": [row["videos"] for row in ladder if row["emotion"] == emotion]}
+            {
+                "name": str(EMOTION_NAMES[emotion]),
+                "emotion": emotion,
+                "values": [row["videos"] for row in ladder if row["emotion"] == emotion],
+            }
             for emotion in EMOTIONS
         ],
         "yLabel": _("videos"),

@@ -56,7 +56,7 @@ class ReleaseForm(forms.Form):
 @permission_required("qa.make_release", raise_exception=True)
 def release_new(request: HttpRequest) -> HttpResponse:
     """The form, and below it how far each release is that was asked for."""
-    form = ReleaseForm(request.POST or None, initial={"variants": list(VARIANTS)})
+    form = ReleaseForm(request.POST if request.method == "POST" else None, initial={"variants": list(VARIANTS)}, label_suffix="")
     if request.method == "POST" and form.is_valid():
         asked = form.asked()
         try:

@@ -72,12 +72,14 @@ def stage_swaps(stage: str) -> dict[str, Any]:
     """The log of a stage, the swap that waits, who could be replaced by whom, and the drawing of the moves."""
     log = list(selectors.adjustment_log(stage))
     moves = [entry for entry in log if entry.state in MOVES]
+    chart = moves_chart(stage, moves) if moves else None
     return {
         "stage": stage,
         "log": log,
         "proposed": next((entry for entry in log if entry.state == "proposed"), None),
         "policy": next((entry.numbers["policy"] for entry in reversed(log) if "policy" in entry.numbers), "always"),
-        "chart": moves_chart(stage, moves) if moves else None,
+        "chart": chart,
+        "has_simulated": chart is not None and any(one["name"].endswith("*") for one in chart["people"]),
         "replacements": [row for row in selectors.replacements(stage) if row.reserve],
     }
 

@@ -107,6 +107,7 @@ def test_the_dataset_page_shows_the_tables_and_releases(dataset, tmp_path):
     manager = client_of("manager")
     page = manager.get("/dataset/").content.decode()
     assert "Tab. II" in page
+    assert "month-data" in page
     assert release.name in page
     assert manager.get(reverse("qa:release", args=[release.name])).content.decode().count("Datasheet") == 1
     csv = manager.get("/dataset/tables/table-2-emotions.csv").content.decode()
