@@ -51,6 +51,8 @@ def prepared(picture: np.ndarray, side: int) -> np.ndarray:
     small = cv2.resize(np.ascontiguousarray(picture[:, :, ::-1]), (whole, whole), interpolation=cv2.INTER_AREA)
     coded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
     decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise ValueError("a picture that was just encoded as JPEG does not decode")
     edge = (whole - side) // 2
     return decoded[edge : edge + side, edge : edge + side].astype(np.float32) - MEAN
 
