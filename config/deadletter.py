@@ -53,7 +53,8 @@ def keep(task_id: str, name: str, args: list[Any], kwargs: dict[str, Any], error
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=repr))
+    """Fit for a JSON column; PostgreSQL takes no NUL."""
+    return json.loads(json.dumps(value, default=repr).replace("\\u0000", ""))
 
 
 def send_again(pk: int) -> bool:

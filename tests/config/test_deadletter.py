@@ -54,5 +54,6 @@ def test_what_is_put_aside_raises_no_alarm_and_is_not_sent(failed, monkeypatch):
 
 def test_odd_arguments_and_a_second_failure_are_kept_in_one_row():
     for text in ("first", "second \0 half"):
-        deadletter.keep("b" * 36, "x", [timezone.now(), object()], {"when": b"\xff"}, ValueError(text), "")
+        deadletter.keep("b" * 36, "x", [timezone.now(), object(), "a\0b"], {"when": b"\xff"}, ValueError(text), "")
     assert FailedTask.objects.get().error == "ValueError: second  half"
+    assert FailedTask.objects.get().args[2] == "ab"
