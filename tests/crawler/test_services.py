@@ -16,6 +16,8 @@ from crawler.fetch import Expired, Refused, Seen, Unreachable
 from crawler.models import Check, Counter, Fingerprint, Stage, Term, Tombstone, Video, Visit
 from crawler.platforms import Failure, Outcome, PostRef, TrendingWord, VideoPage
 from crawler.services import claims, cleaning, manners, outages, stages, videos
+from demo.replica import certificate
+from tests import servers
 from tests.crawler.conftest import make_clip
 from tests.factories import UserFactory
 
@@ -399,6 +401,17 @@ def test_a_stage_that_reached_nothing_is_not_done_but_put_off_and_goes_on_when_t
     assert services.stage_crawl(chosen.pk, unless_done=True)["accepted"] == 1
     chosen.refresh_from_db()
     assert (chosen.state, chosen.reason, chosen.retry_at) == (Stage.State.DONE, "", None)
+
+
+def test_with_the_line_down_all_the_time_nothing_is_called_done(settings, tmp_path):
+    """No part is replaced: the address of the platforms answers nobody."""
+    certificate.ensure(tmp_path)
+    settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = f"127.0.0.1:{servers.free_port()}", str(tmp_path / "ca.pem")
+    chosen = services.stage_create(name="dark", attempts=1, backoff_s=0, delay_s=0)
+    assert services.stage_crawl(chosen.pk) == {"found": 0, "list: unreachable": 3}
+    chosen.refresh_from_db()
+    assert chosen.state == Stage.State.FAILED
+    assert chosen.reason.startswith("unreachable: douyin (1 of 1 lists), kuaishou (1 of 1 lists), tiktok (1 of 1 lists)")
 
 
 def test_an_outage_of_half_a_day_is_given_up_and_a_person_begins_anew(board):
