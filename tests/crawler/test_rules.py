@@ -8,6 +8,7 @@ import pytest
 from crawler.rules import cleaning, duplicates, keywords, lexicon, robots, transitions
 from crawler.rules.cleaning import Drop, Facts, Keep, Review
 from crawler.rules.duplicates import Likeness
+from demo.replica.words import TITLES
 
 GOOD = Facts(frames=90, declared_frames=90, declared_s=6.0, reached_s=6.0, audio_s=6.0)
 
@@ -241,6 +242,37 @@ HARMLESS = ["kill the lights", "killing time with friends", "dressed to kill", "
 def test_planted_titles_are_found_however_disguised():
     missed = [title for title in PLANTED if not lexicon.screen(title)]
     assert len(missed) <= 0.05 * len(PLANTED), missed
+
+
+CYRILLIC = str.maketrans("aeopcyx", "аеорсух")
+DISGUISES = {
+    "plain": lambda word: word,
+    "spaced": lambda word: " ".join(word.replace(" ", "")),
+    "dotted": lambda word: ".".join(word.replace(" ", "")),
+    "homoglyphs": lambda word: word.translate(CYRILLIC),
+    "full width": lambda word: "".join(chr(ord(sign) + 0xFEE0) if "!" <= sign <= "~" else sign for sign in word),
+    "zero width": "\u200b".join,
+    "capitals": str.upper,
+    "digits for letters": lambda word: word.replace("o", "0").replace("e", "3").replace("i", "1"),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_every_listed_word_is_found_in_every_disguise(disguise):
+    """Each word of the lists, in a title, hidden in one way: at least 0.95 of them are found."""
+    english = [word.removesuffix("*") for words in lexicon.ENGLISH.values() for word in words]
+    titles = [f"你看 {DISGUISES[disguise](word)} 哈" for word in english]
+    titles += [f"今天{DISGUISES[disguise](word)}现场" for words in lexicon.CHINESE.values() for word in words]
+    titles += [f"look {DISGUISES[disguise](word)} !" for words in lexicon.PINYIN.values() for word in words]
+    missed = [title for title in titles if not lexicon.screen(title)]
+    assert len(missed) <= 0.05 * len(titles), missed
+
+
+def test_ordinary_titles_are_left_alone():
+    """Titles in the manner of the three platforms: at most 0.02 of them ask for a look."""
+    titles = [title for language in TITLES.values() for some in language.values() for title in some]
+    assert len(titles) > 30
+    assert sum(bool(lexicon.screen(title)) for title in titles) <= 0.02 * len(titles)
 
 
 def test_harmless_twins_pass():
