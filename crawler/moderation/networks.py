@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 
 from crawler.models import Check, Video
 from crawler.moderation.finding import Finding, pictures_of
 
-THRESHOLD = 0.5
 FRAMES = 2  # one frame may be an accident of the light
 CROPPED_FROM = 256 / 224  # such networks were trained on the middle of a slightly larger picture
 MEAN = np.array([104.0, 117.0, 123.0], np.float32)  # of the pictures they were trained with; blue, green, red
@@ -23,8 +23,8 @@ def judged(model: str, video: Video, what: str) -> Finding:
     if isinstance(pictures, Finding):
         return pictures
     found = scores(model, pictures)
-    high = [score for score in found if score >= THRESHOLD]
-    evidence = {"model": Path(model).name, "scores": [round(score, 3) for score in found], "threshold": THRESHOLD}
+    high = [score for score in found if score >= settings.PICTURE_THRESHOLD]
+    evidence = {"model": Path(model).name, "scores": [round(score, 3) for score in found], "threshold": settings.PICTURE_THRESHOLD}
     if len(high) >= min(FRAMES, len(found)):
         return Finding(Check.Verdict.REVIEW, f"{what}: {len(high)} of {len(found)} frames", evidence)
     return Finding(Check.Verdict.PASS, "", evidence)

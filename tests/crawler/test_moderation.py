@@ -58,11 +58,12 @@ def test_without_weights_each_detector_says_what_is_missing(stored, settings, mo
 
 @pytest.mark.parametrize(
     ("scores", "verdict"),
-    [([0.9, 0.1, 0.2], "pass"), ([0.9, 0.6, 0.2], "review"), ([0.9], "review"), ([0.1], "pass"), ([0.4] * 8, "pass")],
+    [([0.9, 0.1, 0.2], "pass"), ([0.9, 0.8, 0.2], "review"), ([0.9], "review"), ([0.1], "pass"), ([0.7] * 8, "pass")],
 )
 @pytest.mark.parametrize(("name", "setting"), [("image-nsfw", "NSFW_MODEL"), ("violence", "VIOLENCE_MODEL")])
 def test_two_pictures_make_a_doubt_and_nothing_is_dropped(stored, settings, monkeypatch, name, setting, scores, verdict):
     setattr(settings, setting, __file__)
+    settings.PICTURE_THRESHOLD = 0.8
     monkeypatch.setattr(networks, "scores", lambda model, pictures: scores)
     found = LOOKS[name](stored)
     assert found.verdict == verdict
