@@ -235,6 +235,8 @@ def test_the_workbench_fits_a_phone(bench: Page) -> None:
     bench.open("/annotate/").workbench()
     assert bench.overflow() <= 0
     bench.picture("workbench-phone")
+    cut = "return [...document.querySelectorAll('.opener')].filter(b => b.scrollWidth > b.clientWidth).map(b => b.textContent)"
+    assert bench.js(cut) == [], "no group's name is cut off"
     bench.one("[data-open='4']").click()
     bench.one("input[value=gloomy]").click()
     assert bench.text("chosen") == "Gloomy"
