@@ -13,5 +13,5 @@ def test_the_deployment_check_is_clean(tmp_path):
         "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
     }  # fmt: skip
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
-    done = subprocess.run(command, env=environment, cwd=BASE_DIR, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, cwd=BASE_DIR, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
