@@ -97,10 +97,24 @@ def test_a_failing_engine_leaves_a_failed_run_that_says_why(release, fake_engine
     assert words in run.error
 
 
+def time_is_up_at_the_first_checkpoint(run, fake_engine, monkeypatch):
+    """The clock of the limit starts when there is something to lose, however slowly the machine starts the child."""
+    follow = launch.follow
+
+    def patient(child, **options):
+        folder = Run.objects.get(pk=run.pk).path
+        while child.process.poll() is None and not (folder / "checkpoints" / "last").exists():
+            time.sleep(0.01)
+        return follow(child, **options)
+
+    monkeypatch.setattr(launch, "follow", patient)
+    fake_engine.TRAIN_TIME_LIMIT_S = 0.3
+
+
 def test_a_time_limit_stops_the_run_with_its_checkpoint(release, fake_engine, monkeypatch):
     monkeypatch.setenv("FAKE_EPOCHS", "1000")
-    fake_engine.TRAIN_TIME_LIMIT_S = 0.3
     run = services.run_start(recipe="debug", release=release)
+    time_is_up_at_the_first_checkpoint(run, fake_engine, monkeypatch)
     assert services.run_execute(run.pk) == "failed"
     run.refresh_from_db()
     assert "time limit of 0.3 s" in run.error
@@ -109,8 +123,8 @@ def test_a_time_limit_stops_the_run_with_its_checkpoint(release, fake_engine, mo
 
 def test_a_retried_run_goes_on_from_its_checkpoint(release, dana, fake_engine, monkeypatch):
     monkeypatch.setenv("FAKE_EPOCHS", "1000")
-    fake_engine.TRAIN_TIME_LIMIT_S = 0.3
     run = services.run_start(recipe="debug", release=release, user=dana)
+    time_is_up_at_the_first_checkpoint(run, fake_engine, monkeypatch)
     services.run_execute(run.pk)
     run.refresh_from_db()
     reached = int((run.path / "checkpoints" / "last").read_text())
