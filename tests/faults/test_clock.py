@@ -113,4 +113,3 @@ def test_the_time_of_a_vote_is_the_sites_and_not_the_browsers(ann):
     body = {"client_id": str(uuid.uuid4()), "adjective": "calm", "confidence": 0.5, "lease_token": turn["lease_token"]}
     post(ann, f"assignments/{turn['assignment']}/submit", **body, created_at="1999-01-01T00:00:00Z")
     assert abs(Vote.objects.get().created_at - REAL_NOW()) < timedelta(minutes=30)
-
