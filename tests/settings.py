@@ -8,7 +8,9 @@ os.environ.setdefault("THROTTLE_USER", "1000000/min")
 os.environ.setdefault("THROTTLE_ANON", "1000000/min")
 
 from config.settings import *  # noqa: F403
-from config.settings import DATABASES, VAR_DIR
+from config.settings import DATABASES, STATIC_ROOT, VAR_DIR
+
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns of a folder that is not there
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, as in use: threads that race for a row see real locks.

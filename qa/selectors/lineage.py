@@ -22,7 +22,7 @@ def video_find(name: str) -> Video | None:
 
 
 def lineage(video: Video) -> dict[str, Any]:
-    """Everything that happened to a video, JSON-ready, oldest first within each part."""
+    """Everything that happened to a video, fit for JSON but for its moments, oldest first within each part."""
     sample = Sample.objects.filter(video=video).select_related("group").first()
     return {
         "video": {
@@ -34,24 +34,24 @@ def lineage(video: Video) -> dict[str, Any]:
             "reason": video.reason,
             "term": video.term.text if video.term else None,
             "stage": video.stage.name if video.stage else None,
-            "discovered_at": _when(video.discovered_at),
-            "accepted_at": _when(video.accepted_at),
+            "discovered_at": video.discovered_at,
+            "accepted_at": video.accepted_at,
             "sha256": video.sha256,
             "rule_version": video.rule_version,
         },
         "checks": [
-            {"check": row.name, "version": row.version, "verdict": row.verdict, "reason": row.reason, "at": _when(row.created_at)}
+            {"check": row.name, "version": row.version, "verdict": row.verdict, "reason": row.reason, "at": row.created_at}
             for row in video.checks.order_by("pk")
         ],
         "decisions": [
-            {"action": row.action, "by": row.person.get_username(), "reason": row.reason, "at": _when(row.created_at)}
+            {"action": row.action, "by": row.person.get_username(), "reason": row.reason, "at": row.created_at}
             for row in video.decisions.select_related("person").order_by("pk")
         ],
         "label": _label(sample),
         "votes": _votes(sample),
         "timeline": _timeline(sample),
         "releases": [
-            {"release": row.release.name, "split": row.split, "emotion": row.emotion, "at": _when(row.release.created_at)}
+            {"release": row.release.name, "split": row.split, "emotion": row.emotion, "at": row.release.created_at}
             for row in ReleaseItem.objects.filter(video=video).select_related("release").order_by("release__pk")
         ],
     }
@@ -66,7 +66,7 @@ def _label(sample: Sample | None) -> dict[str, Any] | None:
         "state": sample.state,
         "emotion": sample.label or None,
         "rung": sample.decided_rung or sample.rung,
-        "decided_at": _when(sample.decided_at),
+        "decided_at": sample.decided_at,
         "open_turns": waiting,
     }
 
@@ -83,8 +83,8 @@ def _votes(sample: Sample | None) -> list[dict[str, Any]]:
             "adjective_table": vote.adjective_table,
             "emotion": vote.emotion,
             "confidence": vote.confidence,
-            "at": _when(vote.created_at),
-            "undone_at": _when(vote.undone_at),
+            "at": vote.created_at,
+            "undone_at": vote.undone_at,
         }
         for vote in sample.votes.select_related("person").order_by("pk")
     ]
@@ -95,10 +95,4 @@ def _timeline(sample: Sample | None) -> list[dict[str, Any]]:
     if sample is None:
         return []
     rows = sample.timeline.select_related("person").order_by("pk")
-    return [
-        {"kind": row.kind, "by": str(row.person) if row.person else None, "detail": row.detail, "at": _when(row.created_at)} for row in rows
-    ]
-
-
-def _when(moment: Any) -> str | None:
-    return moment.isoformat() if moment else None
+    return [{"kind": row.kind, "by": str(row.person) if row.person else None, "detail": row.detail, "at": row.created_at} for row in rows]

@@ -1,6 +1,7 @@
 """From a video back to the page it came from, with every check, vote, re-opening and release on the way."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -22,7 +23,7 @@ class Command(BaseCommand):
             raise CommandError(f"no video is called {options['video']!r}: give its number, its clip's name or the platform's id")
         found = selectors.lineage(video)
         if options["format"] == "json":
-            self.stdout.write(json.dumps(found, ensure_ascii=False))
+            self.stdout.write(json.dumps(found, ensure_ascii=False, default=datetime.isoformat))
             return
         for part, content in found.items():
             rows = content if isinstance(content, list) else [content] if content else []
