@@ -1,6 +1,6 @@
 """The one gate of every outbound request: which schemes and hosts, which addresses, pinned from look-up to connection.
 
-The look-up and the connection are one event (GuardedHTTPSConnection), so an answer that changes in between
+The look-up and the connection are one event (PinnedAdapter), so an answer that changes in between
 (DNS rebinding) reaches nothing. Redirects come back here, each like a new request.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,11 +75,10 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-class _Guarded:
+class _Pinned:
     """Connects to an address that `targets` gave, and to no other; the name stays for TLS and the Host header."""
 
-    def targets(self, host: str, port: int) -> list[tuple[str, int]]:
-        return addresses(host, port)
+    targets: Callable[[str, int], list[tuple[str, int]]]
 
     def _new_conn(self) -> socket.socket:
         host, port = self._dns_host, self.port or self.default_port  # type: ignore[attr-defined]
@@ -95,28 +95,30 @@ class _Guarded:
         raise NewConnectionError(self, f"no address of {host} answers: {problem}")  # type: ignore[arg-type]
 
 
-class GuardedHTTPConnection(_Guarded, HTTPConnection):
-    pass
+class PinnedAdapter(HTTPAdapter):
+    """requests' transport, whose connections go only to what targets(host, port) gives: looked up and connected to in one step."""
 
-
-class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
-    pass
-
-
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = GuardedHTTPConnection
-
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = GuardedHTTPSConnection
-
-
-class GuardedAdapter(HTTPAdapter):
-    """requests' transport, with every connection guarded. Through CRAWL_PROXY the proxy resolves; we check beforehand."""
+    def __init__(self, targets: Callable[[str, int], list[tuple[str, int]]]) -> None:
+        pinned = type("Pinned", (_Pinned,), {"targets": staticmethod(targets)})
+        self.pools = {
+            scheme: type("PinnedPool", (pool,), {"ConnectionCls": type("PinnedConnection", (pinned, connection), {})})
+            for scheme, pool, connection in (
+                ("http", HTTPConnectionPool, HTTPConnection),
+                ("https", HTTPSConnectionPool, HTTPSConnection),
+            )
+        }
+        super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = self.pools
+
+
+class GuardedAdapter(PinnedAdapter):
+    """For the platforms' pages and clips. Through CRAWL_PROXY the proxy resolves; we check beforehand."""
+
+    def __init__(self) -> None:
+        super().__init__(addresses)
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         host = check(request.url)

@@ -13,9 +13,6 @@ from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from crawler.fetch import guard
@@ -60,8 +57,8 @@ def message_post(url: str, *, body: bytes, headers: dict[str, str]) -> Answer:
     message_check(url)
     with requests.Session() as session:
         session.trust_env = False
-        session.mount("https://", _Adapter())
-        session.mount("http://", _Adapter())
+        session.mount("https://", guard.PinnedAdapter(_targets))
+        session.mount("http://", guard.PinnedAdapter(_targets))
         try:
             with session.post(url, data=body, headers=headers, allow_redirects=False, stream=True, timeout=TIMEOUT_S) as response:
                 _drain(response)
@@ -93,30 +90,7 @@ def _is_literal(host: str) -> bool:
     return True
 
 
-class _Outward(guard._Guarded):
-    def targets(self, host: str, port: int) -> list[tuple[str, int]]:
-        if _is_inner(host, port):
-            return list(dict.fromkeys((str(info[4][0]), port) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        return guard.public_addresses(host, port)
-
-
-class _HTTPConnection(_Outward, HTTPConnection):
-    pass
-
-
-class _HTTPSConnection(_Outward, HTTPSConnection):
-    pass
-
-
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: object, **kwargs: object) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[arg-type]
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+def _targets(host: str, port: int) -> list[tuple[str, int]]:
+    if _is_inner(host, port):
+        return list(dict.fromkeys((str(info[4][0]), port) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    return guard.public_addresses(host, port)

@@ -143,9 +143,9 @@ def test_the_address_that_was_checked_is_the_one_connected_to(settings, monkeypa
         "create_connection",
         lambda target, *args, **kwargs: connected.append(target) or (_ for _ in ()).throw(OSError("refused")),
     )
-    connection = guard.GuardedHTTPSConnection("www.tiktok.com", 443)
+    pool = guard.GuardedAdapter().poolmanager.connection_from_url("https://www.tiktok.com/")
     with pytest.raises(guard.NewConnectionError):
-        connection._new_conn()
+        pool._new_conn()._new_conn()
     assert len(asked) == 1
     assert connected == [("23.45.67.89", 443)]
 

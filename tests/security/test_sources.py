@@ -15,6 +15,7 @@ OUTWARD = {
     "crawler/fetch/": "pages and clips, each address through the guard against private networks",
     "crawler/media/": "the sandboxed child that decodes",
     "training/engine/mllm_providers.py": "a model server that the operator names on the command line",
+    "training/engine/shards.py": "shards at addresses that the researcher names on the command line",
 }
 CLIENTS = {"requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "ftplib", "smtplib", "yt_dlp"}
 FROM_DATA = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
