@@ -65,7 +65,7 @@ def test_a_broker_that_is_away_and_a_full_disk_raise_alarms(healthy, settings, m
     from celery import Celery
 
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(site, "app", Celery(broker=settings.CELERY_BROKER_URL))
+    monkeypatch.setattr(site, "app", Celery(broker=settings.CELERY_BROKER_URL, set_as_current=False))
     monkeypatch.setattr(site, "LEAST_FREE_SHARE", 1.0)
     alarms = " ".join(site.status().alarms)
     assert "broker does not answer" in alarms

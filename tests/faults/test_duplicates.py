@@ -2,19 +2,24 @@
 
 import inspect
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 
-from annotation.models import Group
+from annotation.models import Delivery, Group
+from annotation.services import announce, webhook_add
 from config.celery import app
+from crawler import fetch
 from crawler.models import Stage
 from qa.models import Release
+from qa.services import releases_ask
 from tests.factories import PersonFactory, VideoFactory
 from training import services
 from training.models import Run, Schedule
+from training.tasks import offer_prelabels
 
 pytestmark = pytest.mark.django_db
 # What a repeated measurement may add: a row of its own, with its time.
@@ -34,8 +39,10 @@ TASKS = sorted(name for name in app.tasks if not name.startswith("celery."))
 
 
 @pytest.fixture
-def world(tmp_path, settings):
-    """A little of everything: a finished stage, accepted videos, a group at work, a release, a finished run, a schedule."""
+def world(tmp_path, settings, monkeypatch):
+    """A little of everything: a finished stage, accepted videos, a group at work, a release, one asked for, a run, a schedule, a message to send."""
+    settings.RELEASES_DIR = tmp_path / "releases"
+    monkeypatch.setattr(fetch, "message_post", lambda *args, **kwargs: SimpleNamespace(status=200, reason="OK"))
     settings.TRAIN_ENGINE = "tests.training.app.fake_engine"
     settings.TRAIN_GPUS = ["none"]
     settings.TRAIN_LOCKS_DIR, settings.RUNS_DIR = tmp_path / "locks", tmp_path / "runs"
@@ -50,7 +57,11 @@ def world(tmp_path, settings):
     release = Release.objects.create(name="all-1", variant="all", seed=1, path=str(folder), sha256="0" * 64, counts={})
     schedule = services.schedule_save(name="sunday", recipe="debug", cron="0 3 * * 0")
     run = services.run_start(recipe="debug", release=release, seed=9)
+    webhook_add(url="https://receiver.example/", events=["label.decided"], by=None)
+    announce("label.decided", {"sample": 1})
     return {
+        "delivery_id": Delivery.objects.get().pk,
+        "job_id": releases_ask(["all"], seed=1)[0].pk,
         "stage_id": Stage.objects.get().pk,
         "video_id": videos[0].pk,
         "release_id": release.pk,
@@ -74,6 +85,8 @@ def snapshot() -> dict[str, list]:
 def test_a_second_delivery_changes_nothing(world, name, monkeypatch):
     task = app.tasks[name]
     arguments = [world[argument] for argument in takes(task)]
+    if name == offer_prelabels.name:
+        services.run_execute(world["run_id"])  # only a finished run can predict
     task.run(*arguments)
     before = snapshot()
     task.run(*arguments)
