@@ -220,6 +220,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-due": {"task": "annotation.tasks.deliver_due", "schedule": crontab(minute="*")},
     "quality-report": {"task": "qa.tasks.consistency_report", "schedule": crontab(minute=0, hour=3)},
     "second-opinions": {"task": "qa.tasks.second_opinions", "schedule": crontab(minute=20, hour=3)},
+    "resume-lost-releases": {"task": "qa.tasks.resume_lost_releases", "schedule": crontab(minute="*/5")},
     "prepare-releases": {"task": "training.tasks.prepare_releases", "schedule": crontab(minute=30)},
     "resume-stale-runs": {"task": "training.tasks.resume_stale", "schedule": crontab(minute="*/5")},
 }

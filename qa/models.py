@@ -113,6 +113,7 @@ class ReleaseJob(models.Model):
     clips_done = models.PositiveIntegerField(default=0)
     clips_total = models.PositiveIntegerField(default=0)
     problem = models.TextField(blank=True)
+    alive_at = models.DateTimeField(null=True, blank=True, help_text="the last sign of life of the worker that makes it")
     release = models.ForeignKey(Release, on_delete=models.SET_NULL, null=True, related_name="jobs")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -28,3 +28,12 @@ def verify_release(release_id: int) -> int:
 def make_release(job_id: int) -> None:
     """Makes the release that a job asks for; a job that is over is left alone."""
     services.release_job_run(job_id)
+
+
+@shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
+def resume_lost_releases() -> int:
+    """Sends again the jobs that nobody works on."""
+    lost = services.release_jobs_lost()
+    for job_id in lost:
+        make_release.delay(job_id)
+    return len(lost)

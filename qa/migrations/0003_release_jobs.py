@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ('clips_done', models.PositiveIntegerField(default=0)),
                 ('clips_total', models.PositiveIntegerField(default=0)),
                 ('problem', models.TextField(blank=True)),
+                ('alive_at', models.DateTimeField(blank=True, help_text='the last sign of life of the worker that makes it', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),

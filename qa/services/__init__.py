@@ -3,7 +3,7 @@
 from qa.services.adjustment import Adjustment, member_replace, swap_apply, swap_propose, swap_reject
 from qa.services.crosscheck import Drawn, cross_check_draw, cross_check_score
 from qa.services.imports import Imported, cross_check_import
-from qa.services.jobs import release_job_run, releases_ask
+from qa.services.jobs import release_job_run, release_jobs_lost, releases_ask
 from qa.services.mos import dataset_import, mos_rate, mos_sample
 from qa.services.releases import Difference, Source, release_choose, release_make, release_source, release_verify, releases_diff
 from qa.services.reports import opinions_make, release_check, report_make
@@ -25,6 +25,7 @@ __all__ = [
     "release_check",
     "release_choose",
     "release_job_run",
+    "release_jobs_lost",
     "release_make",
     "release_source",
     "release_verify",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from qa import export
@@ -19,6 +21,8 @@ from qa.rules.variants import VARIANTS
 from qa.services.releases import release_make
 
 EVERY_S = 0.5  # progress is written no more often
+SILENCE = timedelta(minutes=30)  # a worker that wrote nothing for so long is dead; writing the tables after the last clip takes minutes
+PATIENCE = timedelta(minutes=2)  # a message that has not been taken up by then may be lost
 
 
 @transaction.atomic
@@ -49,10 +53,11 @@ def releases_ask(
 def release_job_run(job_id: int) -> Release | None:
     """Makes the release of a job; None, and the job says why, where it cannot be made. A job that is over stays as it is.
 
-    A second run of a job whose worker died begins again: the folder of the first is swept away with its drafts.
+    One worker at a time, by a conditional UPDATE: a doubled message finds the job taken. A job whose worker died begins again; the folder of
+    the first is swept away with its drafts.
     """
-    started = ReleaseJob.objects.filter(pk=job_id, state__in=[ReleaseJob.State.WAITING, ReleaseJob.State.RUNNING])
-    if not started.update(state=ReleaseJob.State.RUNNING, clips_done=0):
+    now = timezone.now()
+    if not _free(now).filter(pk=job_id).update(state=ReleaseJob.State.RUNNING, clips_done=0, alive_at=now):
         return None
     job = ReleaseJob.objects.select_related("created_by").get(pk=job_id)
     folder = Path(settings.RELEASES_DIR) / "site" / str(job.pk)
@@ -73,8 +78,20 @@ def release_job_run(job_id: int) -> Release | None:
     return release
 
 
+def release_jobs_lost() -> list[int]:
+    """Ids of jobs that nobody works on: their worker died, or their message did not arrive."""
+    now = timezone.now()
+    return list(_free(now).exclude(state=ReleaseJob.State.WAITING, created_at__gt=now - PATIENCE).values_list("pk", flat=True))
+
+
+def _free(now: datetime) -> QuerySet[ReleaseJob]:
+    """Jobs that a worker may take."""
+    dead = Q(state=ReleaseJob.State.RUNNING, alive_at__lt=now - SILENCE)
+    return ReleaseJob.objects.filter(Q(state=ReleaseJob.State.WAITING) | dead)
+
+
 class _Progress:
-    """Writes how far a job is, at most twice a second."""
+    """Writes how far a job is, at most twice a second; the sign that its worker lives."""
 
     def __init__(self, job: ReleaseJob) -> None:
         self.job, self.written = job, 0.0
@@ -82,7 +99,7 @@ class _Progress:
     def __call__(self, done: int, total: int) -> None:
         if done == total or time.monotonic() - self.written > EVERY_S:
             self.written = time.monotonic()
-            ReleaseJob.objects.filter(pk=self.job.pk).update(clips_done=done, clips_total=total)
+            ReleaseJob.objects.filter(pk=self.job.pk).update(clips_done=done, clips_total=total, alive_at=timezone.now())
 
 
 def _finish(job: ReleaseJob, state: str, *, problem: str = "", release: Release | None = None) -> None:

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -61,7 +62,8 @@ def release_new(request: HttpRequest) -> HttpResponse:
         asked = form.asked()
         try:
             for job in services.releases_ask(asked.pop("variants"), user=request.user, **asked):
-                tasks.make_release.delay_on_commit(job.pk)
+                # Robust: a broker that is away loses nothing, the sweep sends the job again.
+                transaction.on_commit(lambda pk=job.pk: tasks.make_release.delay(pk), robust=True)
             return redirect("qa:release_new")
         except ValidationError as error:
             form.add_error(None, error)

@@ -4,15 +4,18 @@ import io
 import json
 import re
 import tarfile
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from annotation.models import Assignment, Delivery, Webhook
 from crawler.models import Video
-from qa import selectors, services
+from qa import selectors, services, tasks
 from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckSet, MosRating, Release, ReleaseJob
 from tests.qa.conftest import make_person
 from tests.qa.test_crosscheck import answer
@@ -318,11 +321,28 @@ def test_the_same_release_is_not_kept_twice_and_a_job_that_is_over_stays(dataset
 
 def test_a_job_whose_worker_died_begins_again(dataset, engineer, settings):
     job = services.releases_ask(["all"], seed=1)[0]
-    ReleaseJob.objects.filter(pk=job.pk).update(state="running")
+    ReleaseJob.objects.filter(pk=job.pk).update(state="running", alive_at=timezone.now())
+    assert services.release_job_run(job.pk) is None, "another worker is at it"
+    assert services.release_jobs_lost() == []
+    ReleaseJob.objects.filter(pk=job.pk).update(alive_at=timezone.now() - timedelta(hours=1))
+    assert services.release_jobs_lost() == [job.pk]
     half = settings.RELEASES_DIR / "site" / str(job.pk) / ".all.draft"
     half.mkdir(parents=True)
     assert services.release_job_run(job.pk) is not None
     assert not half.exists()
+
+
+def test_a_job_asked_for_while_the_broker_is_away_is_sent_later(dataset, engineer, monkeypatch, django_capture_on_commit_callbacks):
+    def away(*args):
+        raise OperationalError("no broker")
+
+    with monkeypatch.context() as broken, django_capture_on_commit_callbacks(execute=True):
+        broken.setattr(tasks.make_release, "delay", away)
+        assert engineer.post("/dataset/make/", ASKED | {"variants": ["all"]}).status_code == 302
+    assert services.release_jobs_lost() == [], "its message may still come"
+    ReleaseJob.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    assert tasks.resume_lost_releases() == 1
+    assert ReleaseJob.objects.get().state == "done"
 
 
 def test_what_was_taken_down_is_not_handed_out(dataset, engineer, tmp_path):
