@@ -63,7 +63,7 @@ def release_new(request: HttpRequest) -> HttpResponse:
         try:
             for job in services.releases_ask(asked.pop("variants"), user=request.user, **asked):
                 # Robust: a broker that is away loses nothing, the sweep sends the job again.
-                transaction.on_commit(lambda pk=job.pk: tasks.make_release.delay(pk), robust=True)
+                transaction.on_commit(tasks.make_release.s(job.pk).apply_async, robust=True)
             return redirect("qa:release_new")
         except ValidationError as error:
             form.add_error(None, error)

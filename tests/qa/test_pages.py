@@ -333,11 +333,11 @@ def test_a_job_whose_worker_died_begins_again(dataset, engineer, settings):
 
 
 def test_a_job_asked_for_while_the_broker_is_away_is_sent_later(dataset, engineer, monkeypatch, django_capture_on_commit_callbacks):
-    def away(*args):
+    def away(*args, **options):
         raise OperationalError("no broker")
 
     with monkeypatch.context() as broken, django_capture_on_commit_callbacks(execute=True):
-        broken.setattr(tasks.make_release, "delay", away)
+        broken.setattr(tasks.make_release, "apply_async", away)
         assert engineer.post("/dataset/make/", ASKED | {"variants": ["all"]}).status_code == 302
     assert services.release_jobs_lost() == [], "its message may still come"
     ReleaseJob.objects.update(created_at=timezone.now() - timedelta(minutes=5))
