@@ -2,14 +2,17 @@
 
 import logging
 import shutil
+import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import loader
 from django.views import defaults
 from django.views.decorators.http import require_safe
+from kombu.exceptions import OperationalError as BrokerError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -86,6 +89,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """500; 503 where only the database or the broker is away, since the same request may succeed in a minute."""
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError | BrokerError):
+        page = HttpResponse(loader.render_to_string("503.html"), status=503, headers={"Retry-After": "60"})
+        return _problem(request, 503, "unavailable", "The database or the queue of tasks does not answer; send it again.") or page
     return _problem(request, 500, "error", "The fault is ours and has been written down.") or defaults.server_error(request)
 
 

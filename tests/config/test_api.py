@@ -2,9 +2,10 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from kombu.exceptions import OperationalError as BrokerError
 from rest_framework import exceptions
 
-from config import api
+from config import api, views
 from tests.factories import PersonFactory
 
 
@@ -78,3 +79,19 @@ def test_a_page_that_makes_no_sense_is_refused(client, path, query):
     answer = client.get(f"/api/v1/{path}?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
     assert client.get(f"/api/v1/{path}?limit=3&offset=0").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [BrokerError("no broker"), OperationalError("no database")])
+def test_a_page_says_what_is_away_and_that_it_may_be_asked_again(client, monkeypatch, error):
+    def away(*args, **kwargs):
+        raise error
+
+    client.raise_request_exception = False
+    client.force_login(PersonFactory(role="manager").user)
+    monkeypatch.setattr(views, "status", away)
+    answered = client.get("/status/")
+    assert (answered.status_code, answered["Retry-After"]) == (503, "60")
+    assert "Back in a moment" in answered.content.decode()
+    monkeypatch.setattr(views, "status", lambda: 1 / 0)
+    assert client.get("/status/").status_code == 500
