@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,12 +105,12 @@ class Answer:
 
 
 def make_looks(wanted: dict[Path, tuple[str, ...]], *, seconds: int) -> None:
-    """Makes what is not kept yet, on all cores, niced."""
+    """Makes what is not kept yet, on all cores: a thread waits for each FFmpeg and each decoder."""
     looks = Looks(Path(), seconds=seconds)
     missing = {clip: left for clip, edits in wanted.items() if (left := [edit for edit in edits if not looks.has(clip, edit)])}
     if not missing:
         return
-    with ProcessPoolExecutor(max_workers=os.cpu_count(), initializer=os.nice, initargs=(10,)) as pool:
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         tasks = [pool.submit(make_some, clip, edits, seconds) for clip, edits in missing.items()]
         for task in tqdm(as_completed(tasks), "editing clips", total=len(tasks), disable=None):
             task.result()
