@@ -39,8 +39,8 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "config.FailedTask": ("state",),
     "config.Backup": ("path", "kind", "sha256", "rows"),
 }  # fmt: skip
-# Rows that the site makes by itself: only what a person changes is a line.
-NOT_WHEN_CREATED = {"crawler.Term", "config.FailedTask"}
+# Rows that the site makes by itself: their making is a line only where a person asked for it.
+MADE_BY_THE_SITE = {"crawler.Term", "config.FailedTask", "django_celery_beat.PeriodicTask"}
 SECRET = {"password", "sealed_secret"}
 current: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 replaying: ContextVar[bool] = ContextVar("audited_replay", default=False)
@@ -141,7 +141,7 @@ def _remember(instance: Model, raw: bool, **kwargs: Any) -> None:
 
 
 def _saved(instance: Model, created: bool, raw: bool, **kwargs: Any) -> None:
-    if raw or replaying.get() or (created and instance._meta.label in NOT_WHEN_CREATED):
+    if raw or replaying.get() or (created and instance._meta.label in MADE_BY_THE_SITE and current.get() is None):
         return
     before = instance.__dict__.pop("_audited", None) or {}
     # As stored, not as handed in: "1" and 1, or a date given as text, are no change.

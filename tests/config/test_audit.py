@@ -87,6 +87,7 @@ def test_people_settings_and_take_downs_are_told_with_before_and_after():
     told = last(what="annotation.Person", kind="changed")
     assert (told.before, told.after) == ({"education": 0.0}, {"education": 80.0})
     task = PeriodicTask.objects.create(name="x", task="y", crontab=CrontabSchedule.objects.create())
+    assert not Event.objects.filter(what="django_celery_beat.PeriodicTask").exists(), "no person asked for it"
     task.enabled = False
     task.save()
     assert last(what="django_celery_beat.PeriodicTask", kind="changed").after == {"enabled": False}
