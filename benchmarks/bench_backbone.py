@@ -50,7 +50,7 @@ def _tokens(net: nn.Module, snippets: Tensor) -> Tensor:
     """(B, T/2, H/32, W/32, C): torchvision's network without its pooling and head."""
     if isinstance(net, VideoSwinT):
         return net(snippets)
-    return net.norm(net.features(net.patch_embed(snippets)))  # type: ignore[operator]
+    return net.norm(net.features(net.patch_embed(snippets)))  # type: ignore[operator]  # torch types a module's parts as tensors
 
 
 def _difference(ours: VideoSwinT, theirs: nn.Module, snippets: Tensor) -> float:

@@ -24,9 +24,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from benchmarks.clips import bench_clips, label  # noqa: E402 - after django.setup
-from crawler import media  # noqa: E402
-from crawler.media.examination import WALL_S  # noqa: E402
-from crawler.rules.cleaning import Drop, Facts, corrupt  # noqa: E402
+from crawler import media  # noqa: E402 - after django.setup
+from crawler.media.examination import WALL_S  # noqa: E402 - after django.setup
+from crawler.rules.cleaning import Drop, Facts, corrupt  # noqa: E402 - after django.setup
 
 CORRUPTED = 40  # clips that are spoilt in every way
 NICE = 10

@@ -29,10 +29,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from benchmarks.clips import bench_clips, label  # noqa: E402 - after django.setup
-from benchmarks.edits import EDITS, SECONDS, Looks  # noqa: E402
-from crawler import media  # noqa: E402
-from crawler.rules import duplicates  # noqa: E402
-from demo.clips import make_clips  # noqa: E402
+from benchmarks.edits import EDITS, SECONDS, Looks  # noqa: E402 - after django.setup
+from crawler import media  # noqa: E402 - after django.setup
+from crawler.rules import duplicates  # noqa: E402 - after django.setup
+from demo.clips import make_clips  # noqa: E402 - after django.setup
 
 ASKED = 40  # clips whose copies are looked for
 MILLION = 1_000_000

@@ -165,7 +165,7 @@ def server_memory(port: int) -> int:
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
     ordered = sorted(seconds) or [float("nan")]
-    at = lambda share: round(1000 * ordered[int(share * (len(ordered) - 1))], 1)  # noqa: E731
+    at = lambda share: round(1000 * ordered[int(share * (len(ordered) - 1))], 1)  # noqa: E731 - a name for one arithmetic step
     return {"count": len(seconds), "p50_ms": at(0.5), "p95_ms": at(0.95), "p99_ms": at(0.99), "max_ms": round(1000 * ordered[-1], 1)}
 
 

@@ -29,14 +29,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402 - after django.setup
-from django.core.management import call_command  # noqa: E402
+from django.core.management import call_command  # noqa: E402 - after django.setup
 
-from crawler import services  # noqa: E402
-from crawler.models import Video  # noqa: E402
-from crawler.platforms import PLATFORMS  # noqa: E402
-from crawler.services import cleaning, videos  # noqa: E402
-from demo.clips import make_clips, plan, write_labels  # noqa: E402
-from demo.replica import server as replica  # noqa: E402
+from crawler import services  # noqa: E402 - after django.setup
+from crawler.models import Video  # noqa: E402 - after django.setup
+from crawler.platforms import PLATFORMS  # noqa: E402 - after django.setup
+from crawler.services import cleaning, videos  # noqa: E402 - after django.setup
+from demo.clips import make_clips, plan, write_labels  # noqa: E402 - after django.setup
+from demo.replica import server as replica  # noqa: E402 - after django.setup
 
 ROUNDS, WORDS = 4, 5  # words asked for per platform and round
 NAMES, DRAWN = 600, 12  # posts that show something; clips that are drawn: what they show does not matter here

@@ -137,7 +137,7 @@ def _remember(instance: Model, raw: bool, **kwargs: Any) -> None:
     """Reads the row as it still is; a row that a backup brings back (raw) is no change by anybody."""
     if not raw and not replaying.get():
         before = type(instance)._base_manager.filter(pk=instance.pk).first() if instance.pk else None
-        instance._audited = _values(before) if before else None  # type: ignore[attr-defined]
+        instance._audited = _values(before) if before else None  # type: ignore[attr-defined]  # a mark of our own on the row
 
 
 def _saved(instance: Model, created: bool, raw: bool, **kwargs: Any) -> None:

@@ -43,7 +43,7 @@ class ThrottledBackend(ModelBackend):
 
     def authenticate(self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any) -> Any:
         if request is not None and username is not None and is_throttled(request, username, now=timezone.now()):
-            request._sign_in_refused = True  # type: ignore[attr-defined]
+            request._sign_in_refused = True  # type: ignore[attr-defined]  # a mark of our own on the request
             raise PermissionDenied("too many tries")
         return super().authenticate(request, username=username, password=password, **kwargs)
 

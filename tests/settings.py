@@ -7,7 +7,7 @@ os.environ["EMOTIONS_VAR"] = os.environ.get("EMOTIONS_TEST_VAR") or tempfile.mkd
 os.environ.setdefault("THROTTLE_USER", "1000000/min")
 os.environ.setdefault("THROTTLE_ANON", "1000000/min")
 
-from config.settings import *  # noqa: F403
+from config.settings import *  # noqa: F403 - settings are overridden one by one
 from config.settings import DATABASES, STATIC_ROOT, VAR_DIR
 
 STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns of a folder that is not there

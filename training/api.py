@@ -28,8 +28,8 @@ class MayStartRuns(BasePermission):
 
 
 class RunSerializer(serializers.ModelSerializer):
-    release = serializers.SlugRelatedField("name", read_only=True)  # type: ignore[var-annotated]
-    requested_by = serializers.SlugRelatedField("username", read_only=True)  # type: ignore[var-annotated]
+    release = serializers.SlugRelatedField("name", read_only=True)  # type: ignore[var-annotated]  # the stubs leave the related model open
+    requested_by = serializers.SlugRelatedField("username", read_only=True)  # type: ignore[var-annotated]  # the stubs leave the related model open
 
     class Meta:
         model = Run

@@ -32,7 +32,7 @@ def may_see(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 class OverridesField(forms.CharField):
     """Lines of field=value as a dict."""
 
-    def to_python(self, value: Any) -> dict[str, str]:  # type: ignore[override]
+    def to_python(self, value: Any) -> dict[str, str]:  # type: ignore[override]  # a field of several values
         changes = {}
         for line in (super().to_python(value) or "").splitlines():
             name, equals, text = (part.strip() for part in line.partition("="))
@@ -56,7 +56,7 @@ class RecipeForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["recipe"].choices = [(name, name) for name in selectors.recipes()]  # type: ignore[attr-defined]
+        self.fields["recipe"].choices = [(name, name) for name in selectors.recipes()]  # type: ignore[attr-defined]  # the stubs know no field's choices
 
 
 class RunForm(RecipeForm):
@@ -66,7 +66,7 @@ class RunForm(RecipeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["release"].queryset = selectors.releases_trainable()  # type: ignore[attr-defined]
+        self.fields["release"].queryset = selectors.releases_trainable()  # type: ignore[attr-defined]  # the stubs know no field's choices
 
 
 class ScheduleForm(RecipeForm):
@@ -82,7 +82,7 @@ class ScheduleForm(RecipeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = {"all", "balanced", *Release.objects.values_list("variant", flat=True)}
-        self.fields["variant"].choices = [(name, name) for name in sorted(names)]  # type: ignore[attr-defined]
+        self.fields["variant"].choices = [(name, name) for name in sorted(names)]  # type: ignore[attr-defined]  # the stubs know no field's choices
 
 
 def _page(request: HttpRequest, *, run_form: RunForm, schedule_form: ScheduleForm, status: int = 200) -> HttpResponse:

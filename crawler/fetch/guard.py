@@ -81,18 +81,18 @@ class _Pinned:
     targets: Callable[[str, int], list[tuple[str, int]]]
 
     def _new_conn(self) -> socket.socket:
-        host, port = self._dns_host, self.port or self.default_port  # type: ignore[attr-defined]
+        host, port = self._dns_host, self.port or self.default_port  # type: ignore[attr-defined]  # of the connection that it is mixed into
         try:
             targets = self.targets(host, port)
         except socket.gaierror as error:
-            raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]
+            raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]  # the connection that it is mixed into
         problem: OSError | None = None
         for target in targets:
             try:
-                return sockets.create_connection(target, self.timeout, socket_options=self.socket_options)  # type: ignore[attr-defined]
+                return sockets.create_connection(target, self.timeout, socket_options=self.socket_options)  # type: ignore[attr-defined]  # of the connection that it is mixed into
             except OSError as error:
                 problem = error
-        raise NewConnectionError(self, f"no address of {host} answers: {problem}")  # type: ignore[arg-type]
+        raise NewConnectionError(self, f"no address of {host} answers: {problem}")  # type: ignore[arg-type]  # the connection that it is mixed into
 
 
 class PinnedAdapter(HTTPAdapter):

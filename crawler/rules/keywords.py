@@ -73,7 +73,7 @@ def terms_of(post: Post) -> Counter[str]:
     for tag in post.hashtags:
         text = normal(tag)
         if text and text not in STOPWORDS:
-            counts[text] += HASHTAG_WORTH  # type: ignore[assignment]
+            counts[text] += HASHTAG_WORTH  # type: ignore[assignment]  # a Counter may hold shares
     return counts
 
 

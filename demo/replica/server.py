@@ -97,7 +97,7 @@ class Server(ThreadingHTTPServer):
         self.context.load_cert_chain(key)
         super().__init__(address, Handler)
 
-    def finish_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:  # type: ignore[override]
+    def finish_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:  # type: ignore[override]  # socketserver leaves the types open
         """Shakes hands in the connection's own thread, so that one slow visitor holds up nobody."""
         request.settimeout(30)
         try:
@@ -110,7 +110,7 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """A visitor who hangs up is no error; anything else is shown."""
         if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # socketserver leaves the types open
 
 
 class Handler(BaseHTTPRequestHandler):

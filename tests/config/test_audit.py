@@ -135,7 +135,7 @@ def test_the_page_filters_and_sorts(manager):
         client = Client()
         client.post(reverse("login"), {"username": UserFactory(username=name).username, "password": "a long password"})
     url = reverse("audit")
-    names = lambda answer: [line.who for line in answer.context["lines"]]  # noqa: E731
+    names = lambda answer: [line.who for line in answer.context["lines"]]  # noqa: E731 - a name for one question
     assert names(manager.get(url, {"kind": "signed_in", "sort": "who"})) == ["ann", "bob", "cyd", "mia"]
     assert names(manager.get(url, {"kind": "signed_in", "who": "bo"})) == ["bob"]
     assert names(manager.get(url, {"kind": "signed_in", "until": (timezone.now() - timedelta(days=1)).date()})) == []

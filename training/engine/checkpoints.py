@@ -233,7 +233,7 @@ HF_RESNET = (
 def resnet_state(raw: State, resnet: AudioResNet) -> State:
     """torchvision's or Hugging Face's weights under this project's names."""
     kept = {k: v for k, v in raw.items() if not k.startswith(("fc.", *HEADS))}
-    state = _renamed(kept, HF_RESNET) if any(k.startswith("embedder.") for k in kept) else kept  # type: ignore[arg-type]
+    state = _renamed(kept, HF_RESNET) if any(k.startswith("embedder.") for k in kept) else kept  # type: ignore[arg-type]  # a dict of tensors either way
     first = state.get("conv1.weight")
     if first is None:
         raise ValueError(f"these are no ResNet weights: no first convolution among {_few(sorted(raw))}; give a ResNet checkpoint")

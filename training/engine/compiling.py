@@ -18,7 +18,7 @@ def compiled(model: nn.Module) -> nn.Module:
     """
     if missing := missing_tools():
         raise ValueError(f"compile=true needs {' and '.join(missing)}; install it (Debian: g++, python3-dev), or set compile=false")
-    return torch.compile(model, dynamic=False)  # type: ignore[return-value]
+    return torch.compile(model, dynamic=False)  # type: ignore[return-value]  # torch types it as a callable
 
 
 def missing_tools() -> list[str]:

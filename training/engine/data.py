@@ -181,7 +181,7 @@ def even_batches(num_samples: int, batch_size: int, *, epoch: int = 0, rank: int
 
 
 def loader(dataset: ClipDataset, batches: list[list[tuple[int, int]]], *, workers: int, pin: bool = False) -> DataLoader:
-    return DataLoader(dataset, batch_sampler=batches, num_workers=min(workers, len(batches)), collate_fn=collate, pin_memory=pin)  # type: ignore[arg-type]
+    return DataLoader(dataset, batch_sampler=batches, num_workers=min(workers, len(batches)), collate_fn=collate, pin_memory=pin)  # type: ignore[arg-type]  # any sequence of batches will do
 
 
 def collate(items: Sequence[dict[str, Any]]) -> Batch:

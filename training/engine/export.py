@@ -71,7 +71,7 @@ def export(run: Path, out: Path, *, formats: Sequence[str] = ("torch", "onnx"), 
             torch.export.save(program, out / "model.pt2")
             made["model.pt2"] = _torch_reader(out / "model.pt2")
         if "onnx" in formats:
-            torch.onnx.export(program, dynamo=True, input_names=list(given), output_names=names, verbose=False).save(out / "model.onnx")  # type: ignore[union-attr]
+            torch.onnx.export(program, dynamo=True, input_names=list(given), output_names=names, verbose=False).save(out / "model.onnx")  # type: ignore[union-attr]  # only without dynamo is there no program
             made["model.onnx"] = _onnx_reader(out / "model.onnx")
         differences = {file: _difference(model, read, recipe) for file, read in made.items()}
     facts = {

@@ -167,7 +167,7 @@ def urllib_post(url: str, headers: Mapping[str, str], body: bytes, timeout_s: fl
     """(status, body); status 0 when there is no answer at all."""
     request = urllib.request.Request(url, body, dict(headers), method="POST")  # noqa: S310 - HttpModel takes http and https only
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310 - the check stands above
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

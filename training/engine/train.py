@@ -173,7 +173,7 @@ class Run:
         for number, batch in enumerate(group, 1):
             batch = batch.to(self.device)
             last = number == len(group)
-            with nullcontext() if last or world == 1 else self.model.no_sync():  # type: ignore[operator]
+            with nullcontext() if last or world == 1 else self.model.no_sync():  # type: ignore[operator]  # torch types a module's methods as tensors
                 opinions, loss_B = self._losses(batch)
                 # DDP gives the mean over processes; times their number it is the sum.
                 (loss_B.sum() * world / num_samples).backward()
@@ -342,7 +342,7 @@ def ask_recompute(net: nn.Module) -> None:
     if not offering:
         raise ValueError(f"{type(net).__name__} has no module that can recompute its activations; set checkpoint_gradients=false")
     for module in offering:
-        module.checkpoint_gradients()  # type: ignore[operator]
+        module.checkpoint_gradients()  # type: ignore[operator]  # torch types a module's methods as tensors
 
 
 def ask_fused(net: nn.Module, on: bool) -> None:
