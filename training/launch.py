@@ -172,8 +172,15 @@ def orphan_stop(pid: int, folder: Path, grace_s: float) -> None:
 def train_command(
     engine: str, *, recipe: str, release: Path, out: Path, seed: int, overrides: dict[str, Any], resume: bool, num_gpus: int
 ) -> list[str]:
-    """The engine's command line; under torchrun, one process per GPU, when there is more than one."""
-    start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_gpus}", "-m"] if num_gpus > 1 else ["-m"]
+    """The engine's command line; under torchrun, one process per GPU, when there is more than one.
+
+    The address is given because torchrun waits for minutes on a machine whose own name does not resolve.
+    """
+    start = (
+        ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={num_gpus}", "-m"]
+        if num_gpus > 1
+        else ["-m"]
+    )
     command = [sys.executable, *start, f"{engine}.train", "--recipe", recipe, "--release", str(release), "--out", str(out)]
     command += ["--seed", str(seed)]
     if resume:

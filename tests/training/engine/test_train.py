@@ -261,7 +261,7 @@ VIDEO_ALONE = {
 def run_processes(world, release, folder, *, accident=()):
     """The exit status of a run by this many processes."""
     more = [part for key, value in VIDEO_ALONE.items() for part in ("--set", f"{key}={value}")]
-    start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"] if world > 1 else []
+    start = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={world}"] if world > 1 else []
     module = ["-m", "tests.training.engine.dying", *accident] if accident else ["-m", "training.engine.train"]
     command = [sys.executable, *start, *module, *arguments(release, folder, *more, "--resume")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
