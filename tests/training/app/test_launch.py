@@ -149,7 +149,7 @@ def test_more_than_one_gpu_means_torchrun(tmp_path):
         "training.engine", recipe="avcanet", release=tmp_path, out=tmp_path, seed=1, overrides={"compile": True}, resume=True, num_gpus=4
     )
     assert command[1:7] == ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=4", "-m"]
-    assert command[6] == "training.engine.train"
+    assert command[7] == "training.engine.train"
     assert command[-3:] == ["--resume", "--set", "compile=true"]
 
 
