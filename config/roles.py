@@ -50,4 +50,10 @@ def roles_grant() -> None:
         raise LookupError(f"no model declares the permission(s) {', '.join(sorted(missing))}")
     for role, permissions in ROLES.items():
         group, _ = Group.objects.get_or_create(name=role)
-        group.permissions.set([known[name] for name in permissions])
+        group.permissions.set([known[name] for name in permissions] + (_to_look_at(known) if role == "admin" else []))
+
+
+def _to_look_at(known: dict[str, Permission]) -> list[Permission]:
+    """What Django's admin asks for before it shows a row: view_<model> of every model of ours, and of users and roles."""
+    ours = {"crawler", "annotation", "qa", "training", "config", "auth"}
+    return [p for p in known.values() if p.content_type.app_label in ours and p.codename == f"view_{p.content_type.model}"]

@@ -62,9 +62,13 @@ def person_create(
 
 
 def role_grant(person: Person) -> None:
-    """Puts the user into the auth group of the person's role, and out of those of other roles."""
+    """Puts the user into the auth group of the person's role, and out of those of other roles; an admin may enter Django's admin."""
     person.user.groups.remove(*person.user.groups.filter(name__in=Person.Role.values).exclude(name=person.role))
     person.user.groups.add(AuthGroup.objects.get_or_create(name=person.role)[0])
+    enters = person.role == Person.Role.ADMIN or person.user.is_superuser
+    if person.user.is_staff != enters:
+        person.user.is_staff = enters
+        person.user.save(update_fields=["is_staff"])
 
 
 def _check_factors(person: Person) -> None:
