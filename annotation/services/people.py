@@ -233,6 +233,8 @@ def _create_or_update(person: Person | None, values: dict[str, Any]) -> bool:
     if person is None:
         person_create(**fields, group=values["group"] or None, reason="imported")
         return True
+    if person.role not in CSV_ROLES:  # whoever manages people must not unseat an admin with a file
+        raise ValidationError(f"{values['username']} is {person.role}, which a file neither gives nor takes", code="role")
     for key, value in fields.items():
         if key != "username":
             setattr(person, key, value)

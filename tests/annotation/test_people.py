@@ -24,7 +24,7 @@ from annotation.models import Assignment, Group, Membership, Person, Qualificati
 from annotation.rules import sentiment
 from annotation.services import BadLines, Conflict
 from tests.annotation.conftest import Staff, person, say
-from tests.factories import VideoFactory
+from tests.factories import PersonFactory, VideoFactory
 
 HEADER = "username,full_name,gender,language,work_experience,msceit,education,culture,leadership,role,group"
 NOW = timezone.now()
@@ -51,6 +51,18 @@ def test_people_are_made_with_their_rights_and_groups(db: None) -> None:
     user = User.objects.get(username="alice")
     assert user.person.msceit == 60
     assert not user.has_perm("annotation.label")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ["admin", "researcher", "data_engineer"])
+def test_a_file_neither_makes_nor_unseats_those_who_are_no_part_of_labelling(role):
+    with pytest.raises(services.BadLines, match="is not one of"):
+        services.people_import("\n".join([HEADER, line("root", "F", role=role)]))
+    person = PersonFactory(role=role, user__username="root")
+    with pytest.raises(services.BadLines, match="neither gives nor takes"):
+        services.people_import("\n".join([HEADER, line("root", "F", role="annotator")]))
+    person.refresh_from_db()
+    assert person.role == role
 
 
 @pytest.mark.parametrize(
