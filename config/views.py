@@ -75,30 +75,22 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     page = Paginator(history(log, **asked), LINES_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "form": form, "chosen": chosen, "logs": LOGS, "kinds": kinds(log), "kind": asked.get("kind", ""), "page": page,
-        "lines": [log.line(row) for row in page], "columns": _columns(request, asked.get("sort", "-at")), "query": _query(request),
+        "lines": [log.line(row) for row in page], "columns": _columns(asked.get("sort", "-at")),
     }  # fmt: skip
     return render(request, "audit.html", context)
 
 
-def _columns(request: HttpRequest, sort: str) -> list[dict[str, Any]]:
-    """The sortable columns: each with the address that sorts by it, the other way round when it already does."""
+def _columns(sort: str) -> list[dict[str, Any]]:
+    """The sortable columns: each with the order that its head asks for, the other way round when it has it already."""
     titles = {"at": _("When"), "who": _("Who"), "kind": _("Did")}
     return [
         {
             "title": titles[name],
-            "query": _query(request, sort=name if sort == f"-{name}" else f"-{name}"),
+            "sort": name if sort == f"-{name}" else f"-{name}",
             "sorted": {name: "ascending", f"-{name}": "descending"}.get(sort, "none"),
         }
         for name in SORTS
     ]
-
-
-def _query(request: HttpRequest, **changed: str) -> str:
-    query = request.GET.copy()
-    query.pop("page", None)
-    for name, value in changed.items():
-        query[name] = value
-    return query.urlencode()
 
 
 @require_safe
