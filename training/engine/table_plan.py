@@ -11,7 +11,7 @@ from typing import Any
 
 from training.engine.paper_tables import E_MOTIONS, PaperRow, PaperTable
 from training.engine.recipes import RECIPES, Recipe, overridden
-from training.engine.recipes_baselines import MLLM_RECIPES, fitted, smoke
+from training.engine.recipes.baselines import MLLM_RECIPES, fitted, smoke
 
 MAKERS = {**RECIPES, **MLLM_RECIPES}
 ALIASES = {E_MOTIONS: ("e_All", "e_B", "e_T"), "e_All": (E_MOTIONS,), "e_T": (E_MOTIONS,), "e_B": (E_MOTIONS,)}

@@ -12,7 +12,7 @@ from training.engine import ensemble
 from training.engine.data import ClipDataset, collate
 from training.engine.losses import EPCELoss
 from training.engine.recipes import EMOTIONS, POLARITY, RECIPES
-from training.engine.recipes_baselines import smoke
+from training.engine.recipes.baselines import smoke
 from training.engine.releases import beliefs, samples_of
 from training.engine.robustness import Without, compared, robustness
 from training.engine.smoke_release import make_smoke_release

@@ -6,10 +6,9 @@ import sys
 import pytest
 import torch
 
-from training.engine import recipes_baselines as baselines
 from training.engine.optimisers import learning_rate, optimiser_of, set_rate
 from training.engine.paper_tables import TABLES
-from training.engine.recipes import RECIPES, Recipe, from_dict
+from training.engine.recipes import RECIPES, Recipe, baselines, from_dict
 from training.nets import NETS
 
 ROWS = sorted({row.recipe for table in TABLES.values() for row in table.rows})
@@ -47,7 +46,7 @@ def test_the_smoke_size_of_a_row_answers_and_learns(name):
 
 
 def test_recipes_need_no_torch():
-    program = "import sys, training.engine.recipes_baselines, training.engine.paper_tables; assert 'torch' not in sys.modules"
+    program = "import sys, training.engine.recipes.baselines, training.engine.paper_tables; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

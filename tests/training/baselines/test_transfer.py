@@ -7,7 +7,7 @@ import torch
 
 from training.engine import checkpoints, runs
 from training.engine.recipes import RECIPES, Recipe
-from training.engine.recipes_baselines import FIG7_HOSTS, FUSIONS, STRATEGIES, smoke
+from training.engine.recipes.baselines import FIG7_HOSTS, FUSIONS, STRATEGIES, smoke
 from training.nets import NETS
 
 TRANSFERRED = sorted({name for name in RECIPES if name in NETS} | {f"{host}_lgf" for host in FIG7_HOSTS} | {f"fusion_{f}" for f in FUSIONS})

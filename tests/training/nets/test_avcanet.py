@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.engine.recipes import DEBUG_NET, RECIPES
+from training.engine.recipes import RECIPES
+from training.engine.recipes.avcanet import DEBUG_NET
 from training.nets import NETS
 from training.nets.avcanet import FUSIONS, AVCANet
 

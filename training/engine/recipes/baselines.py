@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from training.engine.recipes import DEBUG_NET, RECIPES, Recipe
+from training.engine.recipes.avcanet import DEBUG_NET
+from training.engine.recipes.recipe import Recipe
 
 PLAIN = (0.0, 0.0, 0.0)  # gamma: cross-entropy
 OWN_LOGITS = (1.0, 0.0, 0.0)  # loss_weights: no opinion of a branch is trained
@@ -200,5 +201,3 @@ BASELINE_RECIPES: dict[str, Callable[[], Recipe]] = {
 }
 # Not among RECIPES: they cannot be trained.
 MLLM_RECIPES: dict[str, Callable[[], Recipe]] = {name: _named(language_model, name) for name in LANGUAGE_MODELS}
-
-RECIPES.update(BASELINE_RECIPES)  # here, so that either file may be imported first
