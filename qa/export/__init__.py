@@ -2,9 +2,10 @@
 
 from qa.export.archive import Archive
 from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
+from qa.export.description import Description
 from qa.export.formats import FORMATS
 from qa.export.imported import find_clips, write_imported
-from qa.export.release import MEDIA, Description, ReleaseError, counts_of, read_manifest, read_rows, sha256_of, verify, write_release
+from qa.export.release import MEDIA, ReleaseError, counts_of, read_manifest, read_rows, sha256_of, verify, write_release
 
 __all__ = [
     "CLASSES",

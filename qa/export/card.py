@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
+from qa.export.description import Description
 from qa.rules.statistics import SHORT_S, duration_histogram, emotion_rows
-
-if TYPE_CHECKING:
-    from qa.export.release import Description
 
 
 def render(about: Description, clips: Sequence[Clip], counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -6,12 +6,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qa.export.clips import COLUMNS, SPLITS, Clip
-
-if TYPE_CHECKING:
-    from qa.export.release import Description
+from qa.export.description import Description
 
 CONTEXT = {
     "@language": "en",

@@ -13,12 +13,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qa.export import card, croissant
 from qa.export.clips import CLASSES, SPLITS, Clip
+from qa.export.description import Description
 from qa.export.formats import FORMATS, write_metadata
 
 FORMAT_VERSION = 1
@@ -28,19 +28,6 @@ BLOCK = 1 << 20
 
 class ReleaseError(ValueError):
     """A release that cannot be written as asked; says what to do."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a release is, apart from its clips. `facts` are numbers for the card (people, agreement, table version …)."""
-
-    variant: str
-    title: str
-    seed: int
-    media: str = "link"
-    formats: tuple[str, ...] = ()
-    short: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_release(
