@@ -1,4 +1,4 @@
-"""Requests and responses as plain values, and routes: what the platforms' modules are written in."""
+"""Requests and responses as plain values."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import html
 import json
 import re
 import urllib.parse
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from demo.replica.site import Site
+from typing import Any, Self
 
 ASSETS = Path(__file__).parent / "assets"
 # What HTTP libraries call themselves when nobody tells them otherwise; the media hosts turn these away.
@@ -98,29 +94,6 @@ class Response:
     def cookie(self, name: str, value: str, *, domain: str, max_age: int = 86400) -> Self:
         self.headers.append(("Set-Cookie", f"{name}={value}; Domain={domain}; Path=/; Max-Age={max_age}; Secure; SameSite=None"))
         return self
-
-
-View = Callable[["Site", Request, re.Match[str]], Response]
-
-
-@dataclass
-class Routes:
-    """Views by path pattern, the first that matches wins."""
-
-    table: list[tuple[re.Pattern[str], View]] = field(default_factory=list)
-
-    def at(self, pattern: str) -> Callable[[View], View]:
-        def keep(view: View) -> View:
-            self.table.append((re.compile(pattern), view))
-            return view
-
-        return keep
-
-    def serve(self, site: Site, request: Request) -> Response | None:
-        for pattern, view in self.table:
-            if match := pattern.fullmatch(request.path):
-                return view(site, request, match)
-        return None
 
 
 def asset(name: str) -> str:

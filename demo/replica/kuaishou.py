@@ -10,8 +10,9 @@ from typing import Any
 
 from demo.replica import media
 from demo.replica.corpus import Post
-from demo.replica.http import Request, Response, Routes, asset, attribute, counted, escaped_json, fill
+from demo.replica.http import Request, Response, asset, attribute, counted, escaped_json, fill
 from demo.replica.lists import batch_of, robots
+from demo.replica.routes import Routes
 from demo.replica.site import Site
 from demo.replica.tiktok import static
 
