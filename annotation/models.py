@@ -118,6 +118,7 @@ class Batch(models.Model):
 
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="batches")
     opened_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+", help_text="empty: the clock")
+    with_hints = models.BooleanField(default=False, help_text="its members may ask what a finished run expects")
     created_at = models.DateTimeField(auto_now_add=True)
     collected_at = models.DateTimeField(null=True, blank=True)
 
@@ -177,6 +178,7 @@ class Assignment(models.Model):
     draft = models.JSONField(default=dict)
     draft_saved_at = models.DateTimeField(null=True, blank=True)
     skip_reason = models.CharField(max_length=200, blank=True)
+    hint = models.JSONField(default=dict, help_text="what a finished run expects, as the person asked to see it, and when")
     active_ms = models.PositiveIntegerField(default=0, help_text="time with the clip in front, idle time left out")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -212,7 +214,9 @@ class Vote(models.Model):
     adjective_table = models.PositiveSmallIntegerField(default=1)
     emotion = models.CharField(max_length=12, choices=Emotion.choices)
     confidence = models.FloatField(null=True)
-    prelabel = models.JSONField(default=dict, blank=True, help_text="run, emotion and uncertainty that had ordered the queue; not shown")
+    prelabel = models.JSONField(
+        default=dict, blank=True, help_text="run, emotion and uncertainty that ordered the queue; hint: seen, unseen or held back"
+    )
     client_id = models.UUIDField(unique=True, help_text="made by the browser: the same submission sent twice is one vote")
     created_at = models.DateTimeField()
     undone_at = models.DateTimeField(null=True, blank=True)
@@ -233,7 +237,7 @@ class Vote(models.Model):
 
 
 class Prelabel(models.Model):
-    """What a trained network expects of a sample before people have decided it; it may order their queues, and nobody labelling sees it."""
+    """What a trained network expects of a sample before people have decided it; it may order their queues, and be their hint."""
 
     sample = models.OneToOneField(Sample, on_delete=models.CASCADE, related_name="prelabel")
     run_name = models.CharField(max_length=80)

@@ -26,6 +26,7 @@ urlpatterns = [
     path(f"{API}assignments/<int:pk>/skip", turns.SkipView.as_view(), name="api-skip"),
     path(f"{API}assignments/<int:pk>/flag", turns.FlagView.as_view(), name="api-flag"),
     path(f"{API}assignments/<int:pk>/heartbeat", turns.HeartbeatView.as_view(), name="api-heartbeat"),
+    path(f"{API}assignments/<int:pk>/hint", turns.HintView.as_view(), name="api-hint"),
     path(f"{API}votes/<int:pk>/undo", turns.UndoView.as_view(), name="api-undo"),
     path(f"{API}adjectives", me.AdjectivesView.as_view(), name="api-adjectives"),
     path(f"{API}me/progress", me.MyProgressView.as_view(), name="api-my-progress"),

@@ -279,6 +279,8 @@ ASSIGNMENT_POLICY = env.choice(
     "ASSIGNMENT_POLICY", "even", {"even", "weighted", "quota"}
 )  # how groups share the videos (annotation/services/distribution.py)
 PRELABEL_ORDER = env.flag("PRELABEL_ORDER", False)  # what a finished run is least certain of comes first in the members' queues
+# Members may ask what a finished run expects: nowhere, in batches that were opened so, everywhere.
+PRELABEL_HINT = env.choice("PRELABEL_HINT", "off", {"off", "batches", "all"})
 QUALIFICATION_ATTEMPTS = env.integer("QUALIFICATION_ATTEMPTS", 3, minimum=1)  # per part of the labelling test
 GOLD_SHARE = env.number("GOLD_SHARE", 0.03, maximum=0.5)  # hidden gold items per vote
 GOLD_LEAST = env.integer("GOLD_LEAST", 10, minimum=1)  # gold votes before a person can be paused by them

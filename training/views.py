@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from annotation.services import hints_offered
 from qa.models import Release
 from training import selectors, services
 from training.access import may_control, run_for
@@ -149,6 +150,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "confusion": selectors.run_confusion(run),
         "scores": selectors.run_scores(run),
         "orders_queue": settings.PRELABEL_ORDER,
+        "offers_hints": hints_offered(),
         "num_prelabels": selectors.run_prelabels(run),
     }
     return render(request, "training/run.html", context)

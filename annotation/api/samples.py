@@ -140,6 +140,7 @@ class BatchSerializer(serializers.Serializer):
     batch = serializers.IntegerField(source="pk")
     group = serializers.CharField(source="group.letter")
     opened_by = serializers.CharField(allow_null=True)
+    with_hints = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     collected_at = serializers.DateTimeField(allow_null=True)
     num_samples = serializers.IntegerField()
@@ -158,6 +159,7 @@ class BatchesPage(serializers.Serializer):
 
 class BatchRequest(serializers.Serializer):
     size = serializers.IntegerField(min_value=1, max_value=3000)
+    with_hints = serializers.BooleanField(required=False, default=False, help_text="its members may ask what a finished run expects")
 
 
 class LeaderRoute(Route):
@@ -181,7 +183,7 @@ class BatchesView(LeaderRoute):
         summary="Hands the next cleaned videos to the own group.",
     )
     def post(self, request: Request) -> Response:
-        batch, _ = services.batch_open(self.person, size=checked(BatchRequest, request)["size"])
+        batch, _ = services.batch_open(self.person, **checked(BatchRequest, request))
         return Response(batch_told(batch), status=201)
 
 

@@ -1,4 +1,4 @@
-"""The workbench's routes: next, draft, submit, skip, flag, heartbeat, undo."""
+"""The workbench's routes: next, draft, submit, skip, flag, heartbeat, hint, undo."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ class ProgressSerializer(serializers.Serializer):
     waiting = serializers.IntegerField(help_text=f"turns in the own queue; {selectors.WAITING_CAP} means that many or more")
 
 
+class HintSerializer(serializers.Serializer):
+    run = serializers.CharField(help_text="the finished run that expects it")
+    emotion = serializers.CharField()
+    probability = serializers.FloatField(help_text="of that emotion")
+    uncertainty = serializers.FloatField(help_text="0: one emotion is certain, 1: all six are alike")
+    seen_at = serializers.DateTimeField(help_text="when the person first asked; the vote remembers it")
+
+
 class TurnSerializer(serializers.Serializer):
     assignment = serializers.IntegerField()
     sample = serializers.IntegerField()
@@ -53,6 +61,7 @@ class TurnSerializer(serializers.Serializer):
     progress = ProgressSerializer()
     blind = serializers.BooleanField(help_text="the emotion that an adjective stands for stays hidden")
     content_warning = serializers.ListField(child=serializers.CharField())
+    hint = HintSerializer(allow_null=True, help_text="what the person has asked to see already; null until then")
     spread = serializers.DictField(
         child=serializers.IntegerField(), allow_null=True, help_text="earlier votes without names, where allowed"
     )
@@ -152,6 +161,7 @@ class NextView(WorkerRoute):
             "progress": selectors.progress(self.person, now=timezone.now()),
             "blind": settings.BLIND_EMOTION,
             "content_warning": current.sample.content_warning,
+            "hint": current.hint or None,
             "spread": self.spread(current),
         }
 
@@ -264,6 +274,28 @@ class HeartbeatView(WorkerRoute):
         assignment = access.assignment_for(self.person, pk)
         expires = services.lease_extend(assignment, now=timezone.now(), **beat)
         return Response({"assignment": pk, "lease_expires_at": expires})
+
+
+class HintRequest(serializers.Serializer):
+    lease_token = serializers.UUIDField(required=False)
+
+
+class HintAnswerSerializer(serializers.Serializer):
+    assignment = serializers.IntegerField()
+    hint = HintSerializer(allow_null=True, help_text="null where this clip has none")
+
+
+class HintView(WorkerRoute):
+    @extend_schema(
+        operation_id="assignments_hint",
+        request=HintRequest,
+        responses={200: HintAnswerSerializer, **REFUSED, **CONFLICT},
+        summary="What a finished run expects of the clip, where hints are offered; the vote will remember that it was seen.",
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        asked = checked(HintRequest, request)
+        hint = services.hint_show(access.assignment_for(self.person, pk), now=timezone.now(), **asked)
+        return Response({"assignment": pk, "hint": hint or None})
 
 
 class UndoView(WorkerRoute):

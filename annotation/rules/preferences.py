@@ -30,6 +30,7 @@ DEFAULT_KEYS = {
     "skip": "x",
     "flag": "v",
     "filter": "/",
+    "hint": "h",
     "help": "?",
 }
 NAMED_KEYS = frozenset(

@@ -12,7 +12,7 @@ from annotation.services.people import (
     preferences_save,
     turns_reassign,
 )
-from annotation.services.prelabels import prelabels_save
+from annotation.services.prelabels import hint_show, hints_offered, prelabels_save
 from annotation.services.qualification import qualification_finish, qualification_record, qualification_start, session_record
 from annotation.services.refusals import BadLines, Conflict, NotEligible
 from annotation.services.samples import sample_flag, sample_reopen, sample_restore, samples_close_gone
@@ -65,6 +65,8 @@ __all__ = [
     "groups_assign",
     "groups_oddities",
     "groups_propose",
+    "hint_show",
+    "hints_offered",
     "lease_extend",
     "leases_expire",
     "member_swap",

@@ -34,16 +34,25 @@ class Roster:
     given: Counter[int] = field(default_factory=Counter)  # samples per group, ever
     by_platform: Counter[tuple[int, str]] = field(default_factory=Counter)
     pace: dict[int, int] = field(default_factory=dict)
+    with_hints: bool = False  # of the batches to be opened
 
 
 @transaction.atomic
-def distribute(*, limit: int | None = None, per_group: int | None = None, group: Group | None = None, by: Person | None = None) -> int:
+def distribute(
+    *,
+    limit: int | None = None,
+    per_group: int | None = None,
+    group: Group | None = None,
+    by: Person | None = None,
+    with_hints: bool = False,
+) -> int:
     """Makes samples of the ready videos, each with three members of one group; returns how many.
 
     Locks the groups' rows, so that two distributions follow each other; a video that has a sample is never taken again.
     limit: videos in all; per_group: samples a group gets in this call; group: only this one (a leader's batch).
     """
     roster = _roster(group)
+    roster.with_hints = with_hints
     if not roster.members:
         return 0
     videos = videos_ready().filter(sample__isnull=True).only("pk", "number", "platform", "tags")
@@ -108,7 +117,7 @@ def _hand_out(
         people = _members_for(roster, group_id, set(warnings[video.pk]) | set(video.tags))
         if people is None:
             continue  # too many of the group asked not to see such clips; another distribution may find people
-        batch = batches.get(group_id) or batches.setdefault(group_id, Batch.objects.create(group_id=group_id, opened_by=by))
+        batch = batches.get(group_id) or batches.setdefault(group_id, _batch(group_id, roster, by))
         samples.append(Sample(video=video, group_id=group_id, batch=batch, content_warning=warnings[video.pk]))
         seats.append(people)
         taken[group_id] += 1
@@ -126,6 +135,10 @@ def _hand_out(
         for sample, people in zip(samples, seats, strict=True)
     )
     return len(samples)
+
+
+def _batch(group_id: int, roster: Roster, by: Person | None) -> Batch:
+    return Batch.objects.create(group_id=group_id, opened_by=by, with_hints=roster.with_hints)
 
 
 def _warnings(videos: Sequence[Video]) -> dict[int, list[str]]:
@@ -174,11 +187,13 @@ def round_open(*, round: str, sample_ids: Iterable[int], people: Iterable[Person
 
 
 @transaction.atomic
-def batch_open(leader: Person, *, size: int) -> tuple[Batch, int]:
+def batch_open(leader: Person, *, size: int, with_hints: bool = False) -> tuple[Batch, int]:
     """A leader takes the next videos for the own group: the batch and its number of samples."""
+    if with_hints and settings.PRELABEL_HINT != "batches":
+        raise ValidationError(_("This site opens no batches with hints."), code="no_hints")
     if leader.group is None:
         raise ValidationError(_("You lead no group; ask your manager."), code="no_group")
-    made = distribute(limit=size, group=leader.group, by=leader)
+    made = distribute(limit=size, group=leader.group, by=leader, with_hints=with_hints)
     if not made:
         raise ValidationError(_("No cleaned video waits, or your group has fewer than three annotators at work."), code="nothing_waits")
     return Batch.objects.filter(group=leader.group, opened_by=leader).latest("pk"), made

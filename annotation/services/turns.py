@@ -27,7 +27,7 @@ AHEAD = 2  # clips leased and preloaded behind the current one
 IS_LIVE = RawSQL("\"annotation_assignment\".\"state\" IN ('open', 'leased')", [], output_field=BooleanField())
 EXPIRE_AT_ONCE = 5000
 SHOWN = (
-    *("order", "rung", "round", "state", "draft", "draft_saved_at", "person_id", "sample_id"),
+    *("order", "rung", "round", "state", "draft", "draft_saved_at", "hint", "person_id", "sample_id"),
     *("sample__content_warning", "sample__video_id", "sample__video__state", "sample__video__duration_s"),
 )
 DRAFT_FIELDS = {"adjective", "confidence", "note"}

@@ -71,7 +71,7 @@ def _cast(vote: Vote, *, lease_token: uuid.UUID | None, active_ms: int | None) -
         if earlier.client_id == vote.client_id:
             return _same(earlier, vote)
     _take(vote.assignment, lease_token=lease_token, now=vote.created_at, active_ms=active_ms)
-    vote.prelabel = prelabel_record(vote.sample_id, round=vote.round)
+    vote.prelabel = prelabel_record(vote.assignment)
     vote.save(force_insert=True)
     events = [TimelineEvent(sample=sample, kind="voted", person_id=vote.person_id, detail=_told(vote))]
     if vote.round == LABEL:
@@ -112,6 +112,7 @@ def _take(assignment: Assignment, *, lease_token: uuid.UUID | None, now: datetim
 
 
 def _told(vote: Vote) -> dict[str, object]:
+    seen = {"hint": vote.prelabel["emotion"]} if vote.prelabel.get("hint") == "seen" else {}
     return {
         "vote": vote.pk,
         "rung": vote.rung,
@@ -119,6 +120,7 @@ def _told(vote: Vote) -> dict[str, object]:
         "emotion": vote.emotion,
         "adjective": vote.adjective,
         "confidence": vote.confidence,
+        **seen,
     }
 
 

@@ -55,6 +55,7 @@ ACTIONS = [
     ("undo", gettext_lazy("Take back the last vote")),
     ("skip", gettext_lazy("Skip this clip")),
     ("flag", gettext_lazy("Flag this clip")),
+    ("hint", gettext_lazy("Show what a trained network expects, where the site offers it")),
     ("help", gettext_lazy("Instructions and keys")),
 ]
 
@@ -80,6 +81,8 @@ def workbench_words() -> dict[str, Any]:
         "flagged": _("Flagged. The clip goes to the cleaning review."),
         "flaggedGoOn": _("Flagged for the cleaning review. Your vote on it is still wanted."),
         "spread": _("On the last clip, before you, the others said:"),
+        "hint": _("A trained network expects %(emotion)s, with a certainty of %(sure)s. It is often wrong: what you feel counts."),
+        "noHint": _("There is no hint for this clip."),
         "noConnection": _("No connection. Try again in a moment; nothing is lost."),
         "wrongPassword": _("That password is not right."),
         "brokenClip": _("This clip does not play. Flag it as broken, or load the page again."),

@@ -46,10 +46,12 @@ def taxonomy_shown() -> dict[str, Any]:
 
 
 def workbench_context(request: HttpRequest, person: Person) -> dict[str, Any]:
+    hints = services.hints_offered() and person.role == Person.Role.ANNOTATOR
     return {
         "person": person,
+        "hints": hints,
         "confidences": CONFIDENCES,
-        "actions": ACTIONS,
+        "actions": [action for action in ACTIONS if hints or action[0] != "hint"],
         "guide": [(key, EMOTION_NAMES[key], EMOTION_GUIDE[key]) for key in taxonomy.EMOTIONS],
         "data": {
             "person": {"id": person.pk, "username": request.user.get_username()},
@@ -58,6 +60,7 @@ def workbench_context(request: HttpRequest, person: Person) -> dict[str, Any]:
             "break_minutes": BREAK_MINUTES,
             "taxonomy": taxonomy_shown(),
             "blind": settings.BLIND_EMOTION,
+            "hints": hints,
             "undo_s": settings.UNDO_S,
             "progress": selectors.progress(person, now=timezone.now()),
             "urls": {"sign_in": reverse("login")},
@@ -99,6 +102,7 @@ def leader(request: HttpRequest) -> HttpResponse:
         "members": selectors.members_progress(group) if group else [],
         "batches": selectors.batches(group).order_by("-pk")[:BATCHES_SHOWN] if group else [],
         "batch_most": BATCH_MOST,
+        "may_hint": settings.PRELABEL_HINT == "batches",
     }
     return render(request, "annotation/leader.html", context)
 
@@ -120,7 +124,7 @@ def _open_batch(request: HttpRequest, person: Person) -> None:
     size = _number(request.POST.get("size", ""))
     if not 1 <= size <= BATCH_MOST:
         raise ValueError(_("A batch has from 1 to %(most)s clips.") % {"most": BATCH_MOST})
-    _batch, made = services.batch_open(person, size=size)
+    _batch, made = services.batch_open(person, size=size, with_hints="with_hints" in request.POST)
     text = ngettext("%(n)s clip distributed to your group.", "%(n)s clips distributed to your group.", made)
     messages.success(request, text % {"n": made})
 

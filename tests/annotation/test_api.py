@@ -63,7 +63,7 @@ def test_next_gives_the_clip_and_the_two_after_it(staff: Staff, work: list[Sampl
     turn = answer.json()
     assert set(turn) == {
         *("assignment", "sample", "media_url", "duration_s", "adjectives_version", "lease_token", "lease_expires_at", "upcoming"),
-        *("round", "rung", "draft", "draft_saved_at", "progress", "blind", "content_warning", "spread"),
+        *("round", "rung", "draft", "draft_saved_at", "progress", "blind", "content_warning", "hint", "spread"),
     }
     assert turn["media_url"].startswith("/clips/")
     assert turn["lease_token"] == tab
@@ -332,6 +332,7 @@ MATRIX: dict[str, tuple[str, object, set[str], int]] = {
     "api-skip": ("post", {"reason": "x"}, WORKERS, 404),
     "api-flag": ("post", {"flag": "unsafe"}, WORKERS, 404),
     "api-heartbeat": ("post", {"lease_token": str(uuid.uuid4())}, WORKERS, 404),
+    "api-hint": ("post", {}, WORKERS, 404),
     "api-undo": ("post", None, WORKERS, 404),
     "api-adjectives": ("get", None, set(ROLES), 200),
     "api-my-progress": ("get", None, set(ROLES), 200),
@@ -375,7 +376,7 @@ def foreign(staff: Staff, work: list[Sample]) -> dict[str, int]:
     attempt = QualificationAttempt.objects.create(person=a1, part="sentiment", number=1)
     batch = sample.batch_id
     return {
-        **dict.fromkeys(("api-draft", "api-submit", "api-skip", "api-flag", "api-heartbeat"), turn.pk),
+        **dict.fromkeys(("api-draft", "api-submit", "api-skip", "api-flag", "api-heartbeat", "api-hint"), turn.pk),
         **dict.fromkeys(("api-timeline", "api-reopen", "api-restore"), sample.pk),
         **dict.fromkeys(("api-batch", "api-collect"), batch),
         **dict.fromkeys(("api-person", "api-pause", "api-resume"), a1.pk),

@@ -9,8 +9,9 @@ import pytest
 from django.contrib.sessions.models import Session
 from selenium.webdriver.common.keys import Keys
 
-from annotation.models import Assignment, Person, Vote
+from annotation.models import Assignment, Emotion, Person, Vote
 from annotation.rules.taxonomy import ADJECTIVES
+from annotation.services import prelabels_save
 from tests.browser.driving import PASSWORD, Page
 
 NUM_CLIPS = 20
@@ -348,3 +349,21 @@ def test_a_break_is_offered_after_the_own_time_and_can_be_put_off(hurried: Page)
 def test_who_does_nothing_is_not_told_to_rest(hurried: Page) -> None:
     hurried.wait(lambda: hurried.js("return performance.now()") > 4 * 60_000, "four minutes have passed without a sign of life")
     assert not hurried.one("[data-part=break]").is_displayed()
+
+
+def test_a_hint_is_hidden_until_its_key_is_pressed(bench: Page, settings, monkeypatch) -> None:
+    settings.PRELABEL_HINT = "all"
+    monkeypatch.setattr("annotation.services.prelabels._held_back", lambda turn: False)
+    clips = list(Assignment.objects.filter(person__user__username="alice").order_by("order").values_list("sample_id", flat=True))
+    prelabels_save("run 9", {clips[0]: {emotion: 0.7 if emotion == "Fear" else 0.06 for emotion in Emotion.values}})
+    bench.open("/annotate/").workbench()
+    assert "Fear" not in bench.one(".filter").text
+    bench.press("h")
+    bench.wait(lambda: bench.one("[data-part=hint] .emotion-Fear").is_displayed(), "the hint is shown")
+    bench.picture("hint")
+    bench.vote("t", "a", "8")
+    bench.workbench()
+    assert bench.text("hint") == ""
+    bench.press("h")
+    bench.wait(lambda: bench.text("hint") == "There is no hint for this clip.", "there is none")
+    bench.wait(lambda: [vote.prelabel.get("hint") for vote in votes_of("alice")] == ["seen"], "the vote remembers it")

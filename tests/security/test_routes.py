@@ -77,6 +77,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "annotation:api-skip": {"post": LABELS},
     "annotation:api-flag": {"post": LABELS},
     "annotation:api-heartbeat": {"post": LABELS},
+    "annotation:api-hint": {"post": LABELS},
     "annotation:api-undo": {"post": LABELS},
     "annotation:api-adjectives": {"get": SIGNED_IN},
     "annotation:api-my-progress": {"get": SIGNED_IN},

@@ -7,7 +7,8 @@ export const keyName = (key) => NAMES[key] ?? (key.length === 1 ? key.toUpperCas
 export class Keys {
   constructor(defaults, own = {}) {
     this.map = { ...defaults, ...own };
-    this.actions = new Map(Object.entries(this.map).map(([action, key]) => [key, action]));
+    // A key that was chosen before a newer action had it by default stays with what it was chosen for.
+    this.actions = new Map([...Object.entries(defaults), ...Object.entries(own)].filter(([action, key]) => this.map[action] === key).map(([action, key]) => [key, action]));
   }
 
   keyOf(action) {

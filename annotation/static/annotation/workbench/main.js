@@ -76,6 +76,7 @@ function show(item, { askedAt } = {}) {
   clock.startClip(draft.active_ms ?? 0);
   setState("working");
   player.show(item.media_url, upcoming.map(({ media_url }) => media_url), { veiled: screen.warn(item.content_warning ?? []), askedAt });
+  if (page.hints) screen.hint(item.hint);
   part("why-here").textContent = item.rung && item.rung !== "member" ? words.rungs[item.rung] ?? "" : "";
   document.dispatchEvent(new CustomEvent("workbench:show", { detail: item }));
   showChoice();
@@ -106,7 +107,7 @@ function take(answer) {
   upcoming = leased.filter(({ assignment }) => assignment !== item?.assignment);
   if (!item) return waitForOutbox();
   if (!keep) return show(item);
-  current = { ...item, media_url: current.media_url }; // the address on the screen stays: a new one would load the clip again
+  current = { ...item, hint: item.hint ?? current.hint, media_url: current.media_url }; // the address on the screen stays: a new one would load the clip again
   player.preload(upcoming.map(({ media_url }) => media_url));
 }
 
@@ -234,6 +235,19 @@ async function flag() {
   else screen.say(words.flaggedGoOn, "good");
 }
 
+/** Only when asked, and the vote will remember it: whoever has not asked has judged alone. */
+async function hint() {
+  const item = current;
+  if (!page.hints || !item || screen.state !== "working" || player.veiled) return;
+  await tried(async () => {
+    const answer = await call("POST", `assignments/${item.assignment}/hint`, { lease_token: token });
+    item.hint = answer.hint;
+    if (current?.assignment !== item.assignment) return;
+    current.hint = answer.hint;
+    screen.hint(answer.hint, { asked: true });
+  });
+}
+
 async function askFor(kind) {
   const item = current;
   const answer = await askForReason(dialog(kind));
@@ -358,6 +372,7 @@ const ACTIONS = {
   undo,
   skip,
   flag,
+  hint,
   filter: () => picker.filter.focus(),
   help: toggleGuide,
   reveal: () => {

@@ -99,6 +99,18 @@ export class Screen {
     return warnings.length > 0 && this.page.preferences.blur !== false;
   }
 
+  /** What a finished run expects, once asked for; `asked` and nothing there: says so. */
+  hint(hint, { asked = false } = {}) {
+    const box = this.part("hint");
+    box.textContent = asked && !hint ? this.words.noHint : "";
+    this.part("hint-button").hidden = Boolean(hint);
+    if (!hint) return;
+    const emotion = this.page.taxonomy.emotions.find(({ key }) => key === hint.emotion);
+    const name = Object.assign(document.createElement("span"), { className: `emotion emotion-${emotion.key}`, textContent: emotion.name });
+    const [before, after] = this.words.hint.replace("%(sure)s", hint.probability.toFixed(2)).split("%(emotion)s");
+    box.append(before, name, after);
+  }
+
   /** After the own vote, where the site allows it: what the others had said, without names. */
   spread(votes) {
     const name = (key) => this.page.taxonomy.emotions.find((one) => one.key === key).name;
