@@ -9,11 +9,12 @@ import argparse
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import torch
@@ -37,11 +38,11 @@ def prepare(
     known = {k: e for k, e in store.read_index(folder).items() if not e.error and (folder / e.proxy).is_file()}
     found = [_looked_up(sample, known) for sample in samples]
     todo = [s for s, entry in zip(samples, found, strict=True) if entry is None]
-    with (folder / "index.jsonl").open("a", encoding="utf-8") as index:
+    made = {}
+    with (folder / "index.jsonl").open("a", encoding="utf-8") as index, closing(_made(todo, folder, recipe, workers)) as entries:
         if index.tell():
             index.write("\n")  # a kill may have cut the last line short; the next must not be written on to it
-        made = {}
-        for number, (sample, entry) in enumerate(zip(todo, _made(todo, folder, recipe, workers), strict=True), 1):
+        for number, (sample, entry) in enumerate(zip(todo, entries, strict=True), 1):
             index.write(entry.line())
             index.flush()
             made[sample.name] = entry
@@ -57,13 +58,18 @@ def _looked_up(sample: Sample, known: dict[store.Key, store.Entry]) -> store.Ent
         return store.Entry(sample.name, 0, 0, error=str(error))
 
 
-def _made(todo: Sequence[Sample], folder: Path, recipe: Recipe, workers: int) -> Iterator[store.Entry]:
-    make = partial(make_proxy, folder=folder, recipe=recipe)
-    if workers < 2 or len(todo) < 2:
-        yield from map(make, todo)
-        return
-    with ProcessPoolExecutor(min(workers, len(todo)), get_context("fork"), torch.set_num_threads, (1,)) as pool:
-        yield from pool.map(make, todo)
+def _made(todo: Sequence[Sample], folder: Path, recipe: Recipe, workers: int) -> Generator[store.Entry]:
+    """Entries in the order of todo, by that many threads; closed early, it leaves undone what is not begun.
+
+    Threads, since decoding, scaling, JPEG and MFCC let other threads run, and a process forked beside threads can hang for ever.
+    """
+    pool, threads = ThreadPoolExecutor(max(workers, 1)), torch.get_num_threads()
+    torch.set_num_threads(1)  # or torch would start as many again in each of them
+    try:
+        yield from pool.map(partial(make_proxy, folder=folder, recipe=recipe), todo)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def make_proxy(sample: Sample, folder: Path, recipe: Recipe) -> store.Entry:
@@ -104,7 +110,7 @@ def _sha256(path: Path) -> str:
 
 def _write_whole(path: Path, data: bytes) -> None:
     """All of it or nothing: a kill leaves no half proxy behind."""
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = path.with_suffix(f".{os.getpid()}-{get_ident()}.part")  # two clips of the same bytes may be written at once
     part.write_bytes(data)
     part.replace(path)
 

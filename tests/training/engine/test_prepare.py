@@ -1,6 +1,7 @@
 """The prepared store: whole or not there, made once, checked."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -35,11 +36,83 @@ def test_it_is_made_once_and_again_only_for_what_changed(small_release, tiny):
     assert made(small_release, tiny)[2] == ["train/Relaxation_0.mp4"]
 
 
-def test_many_processes_make_what_one_makes(small_release, tiny):
+def test_many_workers_make_what_one_makes(small_release, tiny):
     _, one, _ = made(small_release, tiny)
     (store.store_folder(small_release, tiny) / "index.jsonl").unlink()
     _, many, _ = made(small_release, tiny, workers=3)
     assert one == many
+
+
+LOCK, CALLED = threading.Lock(), threading.Event()
+make_proxy = prepare.make_proxy
+
+
+def make_proxy_with_a_lock(sample, folder, recipe):
+    CALLED.set()
+    if not LOCK.acquire(timeout=10):
+        raise TimeoutError("another thread of this process held the lock when the workers began; they can never have it")
+    LOCK.release()
+    return make_proxy(sample, folder, recipe)
+
+
+def test_workers_begun_beside_a_thread_that_holds_a_lock_get_it_later(small_release, tiny, monkeypatch):
+    """As the locks of a logger or of a library may be held at that moment; in a forked process they stay locked for ever."""
+    monkeypatch.setattr(prepare, "make_proxy", make_proxy_with_a_lock)
+    held = threading.Event()
+
+    def hold():
+        with LOCK:
+            held.set()
+            CALLED.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(60)
+    try:
+        assert [entry.error for entry in made(small_release, tiny, workers=2)[1]] == [""] * 6
+    finally:
+        CALLED.set()
+        thread.join()
+
+
+def test_the_same_clip_twice_is_prepared_by_two_workers_at_once(small_release, tiny):
+    twin = (small_release / "train" / "Fear_0.mp4").read_bytes()
+    for name in ("Neutral", "Sadness", "Tension"):
+        (small_release / "train" / f"{name}_0.mp4").write_bytes(twin)
+    folder, entries, _ = made(small_release, tiny, workers=4)
+    assert len({entry.proxy for entry in entries}) == 3
+    assert prepare.damaged(folder) == []
+    assert not list(folder.rglob("*.part"))
+
+
+def test_a_stop_leaves_what_is_not_begun_to_the_next_time(small_release, tiny, monkeypatch):
+    begun, stopped = [], threading.Event()
+
+    class Pool(prepare.ThreadPoolExecutor):
+        def shutdown(self, **given):
+            super().shutdown(**given | {"wait": False})
+            stopped.set()
+            super().shutdown()
+
+    def make(sample, folder, recipe):
+        begun.append(sample.name)
+        if len(begun) > 2:
+            stopped.wait(60)
+        return make_proxy(sample, folder, recipe)
+
+    def stop(done, total, name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(prepare, "make_proxy", make)
+    folder, samples = store.store_folder(small_release, tiny), samples_of(small_release, "train", EMOTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare(samples, folder, tiny, workers=2, progress=stop)
+    assert len(begun) <= 4 < len(samples)
+    assert len(store.read_index(folder)) == 1
+    monkeypatch.setattr(prepare, "make_proxy", make_proxy)
+    assert not any(entry.error for entry in made(small_release, tiny, workers=2)[1])
+    assert prepare.damaged(folder) == []
 
 
 def test_a_kill_leaves_an_index_that_can_be_read_and_gone_on_with(small_release, tiny):
