@@ -5,6 +5,7 @@ from crawler.fetch.client import Client, Manner, Reply, client_for
 from crawler.fetch.downloads import Downloaded, download
 from crawler.fetch.errors import Expired, FetchError, Gone, Refused, Unreachable
 from crawler.fetch.message import Answer, message_check, message_post
+from crawler.fetch.named import named_session
 from crawler.fetch.politeness import pause
 
 
@@ -33,6 +34,7 @@ __all__ = [
     "download",
     "message_check",
     "message_post",
+    "named_session",
     "pause",
     "resolve",
 ]
