@@ -67,6 +67,10 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "django_celery_beat",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "crawler",
     "annotation",
     "qa",
@@ -84,6 +88,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "config.audit.AuditMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "config.second_factor.RequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -134,6 +140,26 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# The second factor and the house's own sign-in server (config/second_factor.py, config/single_sign_on.py); allauth's own doors stay shut.
+SECOND_FACTOR_ROLES = env.names("SECOND_FACTOR_ROLES")  # roles that may do nothing without a second factor
+MFA_ADAPTER = "config.second_factor.Adapter"
+MFA_FORMS = {"authenticate": "config.second_factor.CodeForm", "reauthenticate": "config.second_factor.CodeAgainForm"}
+MFA_TOTP_ISSUER = "eMotions"
+MFA_TOTP_TOLERANCE = 1  # a telephone's clock may be half a minute wrong
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are entered by managers
+ACCOUNT_ADAPTER = "config.single_sign_on.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False  # tries are counted in the audit log (config/signin.py), the same on every machine
+SOCIALACCOUNT_ADAPTER = "config.single_sign_on.Adapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True
+OIDC_ISSUER = env.text("OIDC_ISSUER", "").rstrip("/")  # https://…, as the server calls itself; empty: off
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET", "")
+if len({bool(value) for value in (OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET)}) > 1:
+    raise ImproperlyConfigured("OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET must be set together, or none of them")
+OIDC_NAME = env.text("OIDC_NAME", "OpenID Connect")  # what the button on the sign-in page calls it
+OIDC_CREATE = env.flag("OIDC_CREATE", False)  # make an account, without a role, for whoever the server sends
+OIDC_INNER_HOSTS = env.names("OIDC_INNER_HOSTS")  # host:port of a sign-in server inside the own network; any other must be https and public
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -164,8 +190,24 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = VAR_DIR / "media"
 RELEASES_DIR = VAR_DIR / "releases"
 RUNS_DIR = VAR_DIR / "runs"
+# Clips lie under MEDIA_ROOT or, where MEDIA_BUCKET names one, in a bucket. Which store that is, and its keys, come from the
+# environment alone: no page, file or command takes an address of a store.
+S3_REGION = env.matching("AWS_DEFAULT_REGION", "us-east-1", pattern=r"[a-z0-9-]+", what="region")
+S3_ENDPOINT_URL = env.origin("AWS_ENDPOINT_URL_S3", f"https://s3.{S3_REGION}.amazonaws.com")
+S3_PUBLIC_URL = env.origin("S3_PUBLIC_URL", S3_ENDPOINT_URL)  # where browsers find the same store
+S3_ACCESS_KEY, S3_SECRET_KEY = env.text("AWS_ACCESS_KEY_ID", ""), env.text("AWS_SECRET_ACCESS_KEY", "")
+S3_SESSION_TOKEN = env.text("AWS_SESSION_TOKEN", "")
+if bool(S3_ACCESS_KEY) != bool(S3_SECRET_KEY):
+    raise ImproperlyConfigured(
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither for the machine's own role"
+    )
+MEDIA_BUCKET = env.matching("MEDIA_BUCKET", "", pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", what="name of a bucket")
+MEDIA_PREFIX = env.matching("MEDIA_PREFIX", "", pattern=r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*", what="prefix like emotions/clips")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "clips": {"BACKEND": "crawler.storage.bucket.Bucket", "OPTIONS": {"bucket_name": MEDIA_BUCKET, "location": MEDIA_PREFIX}}
+    if MEDIA_BUCKET
+    else {"BACKEND": "crawler.storage.Disk"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
@@ -220,7 +262,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-due": {"task": "annotation.tasks.deliver_due", "schedule": crontab(minute="*")},
     "quality-report": {"task": "qa.tasks.consistency_report", "schedule": crontab(minute=0, hour=3)},
     "second-opinions": {"task": "qa.tasks.second_opinions", "schedule": crontab(minute=20, hour=3)},
-    "resume-lost-releases": {"task": "qa.tasks.resume_lost_releases", "schedule": crontab(minute="*/5")},
+    "resume-lost-releases": {"task": "qa.tasks.resume_lost_jobs", "schedule": crontab(minute="*/5")},
     "prepare-releases": {"task": "training.tasks.prepare_releases", "schedule": crontab(minute=30)},
     "resume-stale-runs": {"task": "training.tasks.resume_stale", "schedule": crontab(minute="*/5")},
 }

@@ -97,8 +97,8 @@ class Release(models.Model):
         return Path(self.path)
 
 
-class ReleaseJob(models.Model):
-    """A release that somebody asked for on the site: how far it is, and what came of it."""
+class Job(models.Model):
+    """Work that somebody asked for on the site and that one worker does: how far it is."""
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")
@@ -106,25 +106,41 @@ class ReleaseJob(models.Model):
         DONE = "done", _("Done")
         FAILED = "failed", _("Failed")
 
-    variant = models.CharField(max_length=30)
-    seed = models.PositiveIntegerField()
-    options = models.JSONField(help_text="media, formats, allow_short, sizes: as release_make takes them")
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
-    clips_done = models.PositiveIntegerField(default=0)
-    clips_total = models.PositiveIntegerField(default=0)
     problem = models.TextField(blank=True)
     alive_at = models.DateTimeField(null=True, blank=True, help_text="the last sign of life of the worker that makes it")
-    release = models.ForeignKey(Release, on_delete=models.SET_NULL, null=True, related_name="jobs")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
 
     class Meta:
+        abstract = True
         ordering = ["-pk"]
 
     @property
     def is_live(self) -> bool:
         return self.state in {self.State.WAITING, self.State.RUNNING}
+
+
+class ReleaseJob(Job):
+    """A release that somebody asked for, and what came of it."""
+
+    variant = models.CharField(max_length=30)
+    seed = models.PositiveIntegerField()
+    options = models.JSONField(help_text="media, formats, allow_short, sizes: as release_make takes them")
+    clips_done = models.PositiveIntegerField(default=0)
+    clips_total = models.PositiveIntegerField(default=0)
+    release = models.ForeignKey(Release, on_delete=models.SET_NULL, null=True, related_name="jobs")
+
+
+class SimulationJob(Job):
+    """A trial of the labelling protocol on simulated annotators (Sec. III-D), and its numbers."""
+
+    num_samples = models.PositiveIntegerField()
+    seed = models.PositiveIntegerField()
+    settings = models.JSONField(help_text="as qa.rules.protocol.Settings takes them; the class mix is the one that was used")
+    people_from_data = models.BooleanField(default=False, help_text="with the confusions of the people who voted here")
+    numbers = models.JSONField(default=dict, help_text="what came out: as simulation_numbers gives it")
 
 
 class ReleaseItem(models.Model):

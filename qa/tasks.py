@@ -30,10 +30,18 @@ def make_release(job_id: int) -> None:
     services.release_job_run(job_id)
 
 
+@shared_task(soft_time_limit=600, time_limit=660)
+def simulate_protocol(simulation_id: int) -> None:
+    """Tries the labelling protocol on simulated annotators; a job that is over is left alone."""
+    services.simulation_run(simulation_id)
+
+
 @shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
-def resume_lost_releases() -> int:
-    """Sends again the jobs that nobody works on."""
-    lost = services.release_jobs_lost()
-    for job_id in lost:
+def resume_lost_jobs() -> int:
+    """Sends again the releases and simulations that nobody works on."""
+    releases, simulations = services.jobs_lost()
+    for job_id in releases:
         make_release.delay(job_id)
-    return len(lost)
+    for simulation_id in simulations:
+        simulate_protocol.delay(simulation_id)
+    return len(releases) + len(simulations)

@@ -8,6 +8,7 @@
 // bar:   {labels: ["A", "B"], values: [3, 4], low: [2, 3], high: [4, 5], emotions: true, horizontal: true, yLabel, yMin, yMax, target}
 //        or series: [{name, values, emotion?}] for groups of bars
 // heat:  {rows: ["A"], columns: ["x", "y"], values: [[0.1, 0.9]], min, max, rowLabel, columnLabel, links: [["/a/x", "/a/y"]]}
+// points: {points: [{name, x, y, low, high, strong: true}], xLabel, yLabel}: each with its name and interval
 // lanes: {lanes: ["A", "B"], steps: ["start", "swap 1"], notes: {A: [["S_r 52.1", "S_a 0.80"], …]}, people: [{name, lanes: ["A", "B"]}],
 //        personLabel}: who is in which lane at each step (null: not there); notes stand in the lane at each step
 // Any of them takes digits (how many decimals) and percent: true (0.5 is written 50 %).
@@ -200,6 +201,44 @@ function lying(figure, data, one, write) {
 // With {names: {Fear: "恐惧"}} labels stay keys and are shown in the reader's language.
 const shown = (data, label) => String(data.names?.[label] ?? label);
 
+const LETTER = 6.4; // about how wide one letter of a chart is
+const LINE = 14;
+
+/** Points with their names beside them, none over another. */
+export function pointsChart(figure, data) {
+  const write = writer(data);
+  const width = widthOf(figure);
+  const box = { left: 52, right: width - 12, top: 22, bottom: 296 };
+  const picture = frame(figure, width, 336, title(figure, data.yLabel || ""));
+  const y = yAxis(picture, range(data.points.flatMap((one) => [one.y, one.low, one.high]), data, false), box, write, data.yLabel);
+  const [low, high] = range(data.points.map((one) => one.x), {}, false);
+  const x = (value) => box.left + 12 + ((value - low) / (high - low)) * (box.right - box.left - 24);
+  for (const value of ticks(low, high, width / 80)) picture.append(svg("text", { x: x(value), y: 314, "text-anchor": "middle" }, write(value)));
+  if (data.xLabel) picture.append(svg("text", { x: box.right, y: 332, "text-anchor": "end" }, data.xLabel));
+  const placed = [];
+  for (const one of [...data.points].sort((a, b) => b.y - a.y)) {
+    const group = svg("g", { class: one.strong ? "series-1" : "series-0" });
+    if (Number.isFinite(one.low)) group.append(svg("path", { class: "interval", d: `M${x(one.x)} ${y(one.low)}V${y(one.high)}` }));
+    const point = svg("circle", { class: "mark", cx: x(one.x), cy: y(one.y), r: one.strong ? 6 : 4.5 });
+    point.append(svg("title", {}, `${one.name}: ${write(one.y)}, ${write(one.x)} ${data.xLabel}`));
+    const [text, at] = nameBeside(one, x(one.x), y(one.y), box, placed);
+    placed.push(at);
+    group.append(point, svg("text", { class: one.strong ? "value" : undefined, x: at.from, y: at.y }, text));
+    picture.append(group);
+  }
+  table(figure, ["", data.yLabel || "y", "−", "+", data.xLabel || "x"], data.points.map((one) => [one.name, one.y, one.low, one.high, one.x]), write);
+}
+
+/** A name's place: right of its point, left of it where the picture ends, lower where another name stands. */
+function nameBeside(one, x, y, box, placed) {
+  const long = LETTER * [...one.name].reduce((sum, letter) => sum + (letter.codePointAt(0) > 0x2e7f ? 2 : 1), 0);
+  const from = x + 10 + long > box.right ? Math.max(x - 10 - long, 0) : x + 10;
+  const at = { from, to: from + long, y: y + 4 };
+  const taken = () => placed.some((other) => at.from < other.to && other.from < at.to && Math.abs(at.y - other.y) < LINE);
+  while (taken()) at.y += 2;
+  return [one.name, at];
+}
+
 /** A matrix of numbers, stronger colour for more. */
 export function heatMap(figure, data) {
   const write = writer(data);
@@ -308,7 +347,7 @@ function csv(rows) {
   return URL.createObjectURL(new Blob([rows.map((row) => row.map(quoted).join(",")).join("\n")], { type: "text/csv" }));
 }
 
-const KINDS = { line: lineChart, bar: barChart, heat: heatMap, lanes: lanesChart };
+const KINDS = { line: lineChart, bar: barChart, points: pointsChart, heat: heatMap, lanes: lanesChart };
 
 async function dataOf(source) {
   const script = document.getElementById(source);

@@ -134,6 +134,17 @@ def opinion_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
     }
 
 
+def simulation_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
+    """What a trial of the labelling protocol on simulated annotators found."""
+    columns = ("protocol", "accuracy", "low", "high", "votes per sample")
+    return {
+        "protocols": _of_rows(
+            f"{numbers['num_samples']:,} simulated samples, κ of members {numbers['kappa']:.3f}, 95 % intervals", columns, numbers["rows"]
+        ),
+        "rungs": Table("Decided at", ("rung", "share"), list(numbers["decided_at"].items())),
+    }
+
+
 def statistics_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
     """File name → table: Tab. II, Tab. III, Fig. 5 and what goes beyond them."""
     histogram = numbers["durations"]

@@ -6,6 +6,7 @@ Design before hiring: given how able annotators are, how they confuse emotions a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ NUM_MEMBERS = 3
 RUNGS = ("member", "leader", "exchange", "expert")
 #: The class mix of Tab. II, in class order.
 CLASS_MIX = (11739, 954, 8795, 2214, 2090, 2204)
+ROLES = ("member", "leader", "expert")
+GUESSED = 0.5  # of the answers to a hard clip
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Settings:
     leader_ability: float = 0.80
     expert_ability: float = 0.90
     spread: float = 0.06  # standard deviation of ability between people
-    hard_share: float = 0.25  # clips on which everybody's chance is halved
+    confusion: float = 1.5  # Dirichlet's concentration of errors: below 1 a person confuses with one emotion, far above with all alike
+    hard_share: float = 0.25  # clips on which half of everybody's answers are guesses
     class_mix: tuple[float, ...] = CLASS_MIX
 
 
@@ -66,27 +70,45 @@ class Simulation:
     kappa: float
 
 
-def crew_drawn(settings: Settings, *, rng: np.random.Generator) -> Crew:
+def crew_drawn(settings: Settings, *, rng: np.random.Generator, measured: Mapping[str, Floats] | None = None) -> Crew:
     """People with their own ability and their own habits of confusing emotions.
 
+    measured: role of ROLES → (num_people, K, K) confusions of people who worked here; a role named there is filled with them in turn.
     Raises ValueError when an ability is not between 0 and 1 or there are fewer than two groups (leaders exchange samples).
     """
+    _check(settings)
+    num_members = settings.num_groups * NUM_MEMBERS
+    mean = np.repeat([settings.member_ability, settings.leader_ability, settings.expert_ability], [num_members, settings.num_groups, 1])
+    ability = np.clip(rng.normal(mean, settings.spread), 0.05, 0.99)
+    num_categories = len(settings.class_mix)
+    errors = rng.dirichlet(np.full(num_categories - 1, settings.confusion), size=(len(ability), num_categories))
+    confusion = np.zeros((len(ability), num_categories, num_categories))
+    off = ~np.eye(num_categories, dtype=bool)
+    confusion[:, off] = (errors * (1 - ability)[:, None, None]).reshape(len(ability), -1)
+    confusion[:, ~off] = ability[:, None]
+    members, leaders = np.arange(num_members), num_members + np.arange(settings.num_groups)
+    for role, seats in zip(ROLES, (members, leaders, np.array([len(ability) - 1])), strict=True):
+        known = (measured or {}).get(role, np.empty(0))
+        if len(known):
+            confusion[seats] = _on_easy_clips(known, settings.hard_share)[np.resize(rng.permutation(len(known)), len(seats))]
+    return Crew(confusion, members.reshape(settings.num_groups, NUM_MEMBERS), leaders, len(ability) - 1)
+
+
+def _check(settings: Settings) -> None:
     for name in ("member_ability", "leader_ability", "expert_ability"):
         if not 0 < getattr(settings, name) < 1:
             raise ValueError(f"{name} must lie between 0 and 1, got {getattr(settings, name)}")
     if settings.num_groups < 2:
         raise ValueError("two groups or more are needed: an undecided sample goes to another group's leader")
-    num_members = settings.num_groups * NUM_MEMBERS
-    mean = np.repeat([settings.member_ability, settings.leader_ability, settings.expert_ability], [num_members, settings.num_groups, 1])
-    ability = np.clip(rng.normal(mean, settings.spread), 0.05, 0.99)
-    num_categories = len(settings.class_mix)
-    errors = rng.dirichlet(np.full(num_categories - 1, 1.5), size=(len(ability), num_categories))
-    confusion = np.zeros((len(ability), num_categories, num_categories))
-    off = ~np.eye(num_categories, dtype=bool)
-    confusion[:, off] = (errors * (1 - ability)[:, None, None]).reshape(len(ability), -1)
-    confusion[:, ~off] = ability[:, None]
-    members = np.arange(num_members).reshape(settings.num_groups, NUM_MEMBERS)
-    return Crew(confusion, members, num_members + np.arange(settings.num_groups), len(ability) - 1)
+    if settings.spread < 0 or settings.confusion <= 0 or not 0 <= settings.hard_share <= 1:
+        raise ValueError("spread must be 0 or more, confusion above 0 and hard_share between 0 and 1")
+
+
+def _on_easy_clips(confusion: Floats, hard_share: float) -> Floats:
+    """What people measured on easy and hard clips together do on easy ones, so that the simulation's hard clips are not counted twice."""
+    guessed = hard_share * GUESSED
+    easy = np.clip((confusion - guessed / confusion.shape[-1]) / (1 - guessed), 1e-6, None)
+    return easy / easy.sum(axis=-1, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -114,7 +136,7 @@ def votes_drawn(people: Ints, world: World, crew: Crew, *, rng: np.random.Genera
     truth, is_hard = (world.truth, world.is_hard) if chosen is None else (world.truth[chosen], world.is_hard[chosen])
     num_categories = crew.confusion.shape[1]
     said = (rng.random(len(people))[:, None] > crew.confusion[people, truth].cumsum(axis=1)[:, :-1]).sum(axis=1)
-    guesses = is_hard & (rng.random(len(people)) < 0.5)
+    guesses = is_hard & (rng.random(len(people)) < GUESSED)
     return np.where(guesses, rng.integers(num_categories, size=len(people)), said)
 
 
@@ -183,9 +205,9 @@ def adaptive(mean_votes: float, world: World, crew: Crew, *, rng: np.random.Gene
     return Outcome(np.take_along_axis(answer, spent[:, None] - 1, axis=1)[:, 0], spent)
 
 
-def simulate(num_samples: int, settings: Settings, *, rng: np.random.Generator) -> Simulation:
+def simulate(num_samples: int, settings: Settings, *, rng: np.random.Generator, measured: Mapping[str, Floats] | None = None) -> Simulation:
     """The ladder beside majority of 3 and 5, Dawid–Skene on 3, 5 and as many votes as the ladder spent, and adaptive stopping."""
-    crew, world = crew_drawn(settings, rng=rng), world_drawn(num_samples, settings, rng=rng)
+    crew, world = crew_drawn(settings, rng=rng, measured=measured), world_drawn(num_samples, settings, rng=rng)
     paper, rung, members = ladder(world, crew, rng=rng)
     outcomes = {"ladder": paper}
     for num_votes in (3, 5):
@@ -195,13 +217,18 @@ def simulate(num_samples: int, settings: Settings, *, rng: np.random.Generator) 
     spent = float(paper.votes.mean())
     outcomes["Dawid–Skene at equal votes"] = _dawid_skene_at(spent, votes, people, len(settings.class_mix), rng=rng)
     outcomes["adaptive stopping at equal votes"] = adaptive(spent, world, crew, rng=rng)
-    rows: list[dict[str, float | str]] = [
-        {"protocol": name, "accuracy": outcome.accuracy(world.truth), "votes": float(outcome.votes.mean())}
-        for name, outcome in outcomes.items()
-    ]
+    rows = [_row(name, outcome, world) for name, outcome in outcomes.items()]
     decided_at = {name: float((rung == i).mean()) for i, name in enumerate(RUNGS)}
     kappa = fleiss_kappa(patterns(members, num_categories=len(settings.class_mix)))
     return Simulation(num_samples, rows, decided_at, float(kappa))
+
+
+def _row(name: str, outcome: Outcome, world: World) -> dict[str, float | str]:
+    """Accuracy with the 95 % interval that so many samples leave, and the votes spent per sample."""
+    accuracy = outcome.accuracy(world.truth)
+    margin = 1.96 * (accuracy * (1 - accuracy) / len(world.truth)) ** 0.5
+    interval = {"low": max(0.0, accuracy - margin), "high": min(1.0, accuracy + margin)}
+    return {"protocol": name, "accuracy": accuracy, **interval, "votes": float(outcome.votes.mean())}
 
 
 def _dawid_skene(votes: Ints, people: Ints, num_categories: int) -> Outcome:

@@ -18,6 +18,7 @@ from scipy.special import expit, log_expit
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
 MODELS = ("dawid_skene", "glad", "mace")
+PRIOR_VOTES = 5.0  # of each true emotion, at which a person's own votes weigh as much as everybody's
 GLAD_ROUNDS, GLAD_TOLERANCE = 40, 1e-3
 
 
@@ -53,6 +54,27 @@ def doubtful(labels: Ints, posterior: Floats, *, limit: int) -> Ints:
     belief = posterior[np.arange(len(labels)), labels]
     order = np.argsort(belief, kind="stable")
     return order[belief[order] < 0.5][:limit]
+
+
+def confusions(opinion: Opinion, samples: Ints, raters: Ints, votes: Ints) -> tuple[Ints, Floats]:
+    """The raters, and what each says (num_raters, true, said) where the posterior is right; who voted little is drawn towards all of them."""
+    num_categories = opinion.posterior.shape[1]
+    people, person = np.unique(raters, return_inverse=True)
+    believed = opinion.posterior[np.searchsorted(opinion.samples, samples)]
+    cell = person * num_categories + votes
+    said = np.stack([np.bincount(cell, weights=share, minlength=len(people) * num_categories) for share in believed.T], axis=1)
+    counts = said.reshape(len(people), num_categories, num_categories).transpose(0, 2, 1).astype(np.float64)
+    pooled = _shares(counts.sum(axis=0), _even(float(np.trace(counts.sum(axis=0)) / counts.sum()), num_categories), weight=1.0)
+    return people, _shares(counts, pooled, weight=PRIOR_VOTES)
+
+
+def _even(right: float, num_categories: int) -> Floats:
+    """Right with this chance, wrong in every way alike."""
+    return np.where(np.eye(num_categories, dtype=bool), right, (1 - right) / (num_categories - 1))
+
+
+def _shares(counts: Floats, prior: Floats, *, weight: float) -> Floats:
+    return (counts + weight * prior) / (counts.sum(axis=-1, keepdims=True) + weight)
 
 
 def _frame(samples: Ints, raters: Ints, votes: Ints):

@@ -20,7 +20,7 @@ from qa.selectors.crosscheck import (
 )
 from qa.selectors.lineage import lineage, video_find
 from qa.selectors.mos import mos_next, mos_numbers, mos_progress
-from qa.selectors.opinions import difficulties, opinions_numbers, second_look, second_opinion_numbers
+from qa.selectors.opinions import difficulties, measured_people, opinions_numbers, second_look, second_opinion_numbers
 from qa.selectors.releases import (
     Cast,
     Drift,
@@ -31,10 +31,11 @@ from qa.selectors.releases import (
     release_facts,
     release_jobs,
     releases,
+    simulation_jobs,
     votes_by_sample,
 )
 from qa.selectors.reports import last_report, report_history, set_rows
-from qa.selectors.statistics import adjective_use, dataset_numbers, dataset_version, funnel_counts, raw_and_labelled
+from qa.selectors.statistics import adjective_use, class_mix, dataset_numbers, dataset_version, funnel_counts, raw_and_labelled
 from qa.selectors.votes import CODES, SampleFacts, VoteTable, label_votes, member_votes, sample_facts, vote_table
 from qa.selectors.waiting import waiting_for
 
@@ -56,6 +57,7 @@ __all__ = [
     "as_numbers",
     "behind_rows",
     "candidates",
+    "class_mix",
     "dataset_numbers",
     "dataset_version",
     "difficulties",
@@ -66,6 +68,7 @@ __all__ = [
     "ladder_counts",
     "last_report",
     "lineage",
+    "measured_people",
     "member_votes",
     "mos_next",
     "mos_numbers",
@@ -88,6 +91,7 @@ __all__ = [
     "second_look",
     "second_opinion_numbers",
     "set_rows",
+    "simulation_jobs",
     "stage_reviews",
     "stage_scores",
     "stages",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotation.models import Person, Sample
 from annotation.rules.taxonomy import EMOTIONS
 from qa.rules import truth
 from qa.selectors.votes import SampleFacts, VoteTable, label_votes, sample_facts, vote_table
+
+LEAST_VOTES = 30  # of a person whose confusion is to be measured
 
 
 def second_opinion_numbers(*, model: str = "dawid_skene", limit: int = 50) -> dict[str, Any]:
@@ -67,6 +70,27 @@ def opinions_numbers(*, limit: int = 50) -> dict[str, Any]:
         "num_doubted": len(doubted),
         "hardest": with_videos([row(i) for i in decided[np.argsort(-hard[decided], kind="stable")][:limit].tolist()]),
     }
+
+
+def measured_people() -> dict[str, NDArray[np.float64]]:
+    """Role (member, leader, expert) → what its people say of each true emotion by Dawid–Skene, (num_people, true, said).
+
+    Who cast few votes is left out. Leaders and experts are measured on what came to them: the clips that members disagree about.
+    """
+    votes = vote_table(label_votes())
+    if not len(votes):
+        return {}
+    role = dict(Person.objects.values_list("pk", "role"))
+    raters, cast = np.unique(votes.person, return_counts=True)
+    votes = votes.where(np.isin(votes.person, raters[cast >= LEAST_VOTES]))
+    if not len(votes):
+        return {}
+    opinion, found = _fitted(votes, "dawid_skene"), {}
+    for name, wanted in (("member", Person.Role.ANNOTATOR), ("leader", Person.Role.LEADER), ("expert", Person.Role.EXPERT)):
+        theirs = votes.where(np.array([role[pk] == wanted for pk in votes.person.tolist()]))
+        if len(theirs):
+            found[name] = truth.confusions(opinion, theirs.sample, theirs.person, theirs.emotion)[1]
+    return found
 
 
 def difficulties() -> dict[int, float]:

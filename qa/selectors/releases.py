@@ -12,7 +12,7 @@ from django.db.models import F, Q, QuerySet
 from annotation.models import LABEL, Group, Person, Sample, Vote
 from annotation.rules.taxonomy import EMOTIONS, TABLE_VERSION
 from crawler.models import Video
-from qa.models import Release, ReleaseItem, ReleaseJob
+from qa.models import Release, ReleaseItem, ReleaseJob, SimulationJob
 from qa.rules.agreement import fleiss_kappa, patterns
 from qa.rules.truth import second_opinion
 from qa.selectors.votes import CHUNK, label_votes, member_votes, vote_table
@@ -144,3 +144,8 @@ def releases() -> QuerySet[Release]:
 def release_jobs() -> QuerySet[ReleaseJob]:
     """What was asked for on the site, newest first."""
     return ReleaseJob.objects.select_related("release", "created_by").order_by("-pk")
+
+
+def simulation_jobs() -> QuerySet[SimulationJob]:
+    """Trials of the protocol, newest first."""
+    return SimulationJob.objects.select_related("created_by").order_by("-pk")

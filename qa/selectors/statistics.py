@@ -97,6 +97,13 @@ def funnel_counts() -> dict[str, int]:
     return counts | {"labelled": labelled.count(), "released": labelled.filter(video__release_items__isnull=False).distinct().count()}
 
 
+def class_mix() -> list[int]:
+    """Labelled videos per emotion, in class order."""
+    rows = Sample.objects.filter(state=Sample.State.DECIDED).values_list("label").annotate(Count("pk"))
+    counts = dict(rows.order_by())
+    return [counts.get(emotion, 0) for emotion in EMOTIONS]
+
+
 def dataset_version() -> str:
     """Changes whenever a statistic might: the number of labels, votes and videos, and the latest decision."""
     facts = _labelled().aggregate(count=Count("pk"), last=Max("decided_at"))

@@ -3,12 +3,16 @@
 from qa.services.adjustment import Adjustment, member_replace, swap_apply, swap_propose, swap_reject
 from qa.services.crosscheck import Drawn, cross_check_draw, cross_check_score
 from qa.services.imports import Imported, cross_check_import
-from qa.services.jobs import release_job_run, release_jobs_lost, releases_ask
+from qa.services.jobs import jobs_lost
 from qa.services.mos import dataset_import, mos_rate, mos_sample
+from qa.services.release_jobs import release_job_run, releases_ask
 from qa.services.releases import Difference, Source, release_choose, release_make, release_source, release_verify, releases_diff
 from qa.services.reports import opinions_make, release_check, report_make
+from qa.services.simulations import FEWEST_SAMPLES, MOST_SAMPLES, simulation_ask, simulation_numbers, simulation_run
 
 __all__ = [
+    "FEWEST_SAMPLES",
+    "MOST_SAMPLES",
     "Adjustment",
     "Difference",
     "Drawn",
@@ -18,6 +22,7 @@ __all__ = [
     "cross_check_import",
     "cross_check_score",
     "dataset_import",
+    "jobs_lost",
     "member_replace",
     "mos_rate",
     "mos_sample",
@@ -25,13 +30,15 @@ __all__ = [
     "release_check",
     "release_choose",
     "release_job_run",
-    "release_jobs_lost",
     "release_make",
     "release_source",
     "release_verify",
     "releases_ask",
     "releases_diff",
     "report_make",
+    "simulation_ask",
+    "simulation_numbers",
+    "simulation_run",
     "swap_apply",
     "swap_propose",
     "swap_reject",

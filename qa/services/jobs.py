@@ -1,106 +1,62 @@
-"""Releases asked for on the site: written in the background, with progress, and registered like any other."""
+"""What somebody asked for on the site and a worker does in the background: taken by one, swept up when lost, its end kept."""
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from qa import export
-from qa.models import Release, ReleaseJob
-from qa.rules.variants import VARIANTS
-from qa.services.releases import release_make
+from qa.models import Job, ReleaseJob, SimulationJob
 
-EVERY_S = 0.5  # progress is written no more often
+J = TypeVar("J", bound=Job)
 SILENCE = timedelta(minutes=30)  # a worker that wrote nothing for so long is dead; writing the tables after the last clip takes minutes
 PATIENCE = timedelta(minutes=2)  # a message that has not been taken up by then may be lost
 
 
-@transaction.atomic
-def releases_ask(
-    variants: Sequence[str],
-    *,
-    seed: int,
-    media: str = "link",
-    formats: Sequence[str] = (),
-    allow_short: bool = False,
-    sizes: dict[str, dict[str, Any]] | None = None,
-    user: Any = None,
-) -> list[ReleaseJob]:
-    """One waiting job per variant. sizes: variant → what to pass to it. Raises ValidationError for names that do not exist."""
-    for kind, asked, known in (("variant", variants, VARIANTS), ("format", formats, export.FORMATS), ("media", [media], export.MEDIA)):
-        unknown = [name for name in asked if name not in known]
-        if unknown:
-            raise ValidationError(f"unknown {kind} {', '.join(unknown)}: choose from {', '.join(known)}", code=kind)
-    if not variants:
-        raise ValidationError("Choose one variant or more.", code="variant")
-    options = {"media": media, "formats": list(formats), "allow_short": allow_short}
-    return [
-        ReleaseJob.objects.create(variant=name, seed=seed, options=options | {"sizes": (sizes or {}).get(name)}, created_by=user)
-        for name in variants
-    ]
+def job_take(model: type[J], job_id: int, **fresh: Any) -> J | None:
+    """The job, running, with these fields set; None for one that is over or that another worker has.
 
-
-def release_job_run(job_id: int) -> Release | None:
-    """Makes the release of a job; None, and the job says why, where it cannot be made. A job that is over stays as it is.
-
-    One worker at a time, by a conditional UPDATE: a doubled message finds the job taken. A job whose worker died begins again; the folder of
-    the first is swept away with its drafts.
+    One worker at a time, by a conditional UPDATE: a doubled message finds the job taken. A job whose worker died begins again.
     """
-    now = timezone.now()
-    if not _free(now).filter(pk=job_id).update(state=ReleaseJob.State.RUNNING, clips_done=0, alive_at=now):
-        return None
-    job = ReleaseJob.objects.select_related("created_by").get(pk=job_id)
-    folder = Path(settings.RELEASES_DIR) / "site" / str(job.pk)
-    shutil.rmtree(folder, ignore_errors=True)  # nothing in it is registered: the job would be over
+    taken = _free(model).filter(pk=job_id).update(state=Job.State.RUNNING, alive_at=timezone.now(), **fresh)
+    return model._default_manager.select_related("created_by").get(pk=job_id) if taken else None
+
+
+@contextmanager
+def job_ending(job: Job) -> Iterator[dict[str, Any]]:
+    """Ends the job with what the block puts into the dictionary, or as failed with the reason; only a refusal is not raised again."""
+    outcome: dict[str, Any] = {}
     try:
-        release = release_make(
-            variant=job.variant, seed=job.seed, out_dir=folder, user=job.created_by, progress=_Progress(job), **job.options
-        )
+        yield outcome
     except ValidationError as error:
-        _finish(job, ReleaseJob.State.FAILED, problem=" ".join(error.messages))
-        return None
+        _end(job, Job.State.FAILED, problem=" ".join(error.messages))
     except Exception as error:
-        _finish(job, ReleaseJob.State.FAILED, problem=f"{type(error).__name__}: {error}")
+        _end(job, Job.State.FAILED, problem=f"{type(error).__name__}: {error}")
         raise
-    if not release.folder.is_relative_to(folder.resolve()):
-        shutil.rmtree(folder, ignore_errors=True)  # the very same release was there already
-    _finish(job, ReleaseJob.State.DONE, release=release)
-    return release
+    else:
+        _end(job, Job.State.DONE, **outcome)
 
 
-def release_jobs_lost() -> list[int]:
-    """Ids of jobs that nobody works on: their worker died, or their message did not arrive."""
-    now = timezone.now()
-    return list(_free(now).exclude(state=ReleaseJob.State.WAITING, created_at__gt=now - PATIENCE).values_list("pk", flat=True))
+def jobs_lost() -> tuple[list[int], list[int]]:
+    """Ids of releases and of simulations that nobody works on: their worker died, or their message did not arrive."""
+    return _lost(ReleaseJob), _lost(SimulationJob)
 
 
-def _free(now: datetime) -> QuerySet[ReleaseJob]:
+def _lost(model: type[Job]) -> list[int]:
+    late = timezone.now() - PATIENCE
+    return list(_free(model).exclude(state=Job.State.WAITING, created_at__gt=late).values_list("pk", flat=True))
+
+
+def _free(model: type[Job]) -> QuerySet[Any]:
     """Jobs that a worker may take."""
-    dead = Q(state=ReleaseJob.State.RUNNING, alive_at__lt=now - SILENCE)
-    return ReleaseJob.objects.filter(Q(state=ReleaseJob.State.WAITING) | dead)
+    dead = Q(state=Job.State.RUNNING, alive_at__lt=timezone.now() - SILENCE)
+    return model._default_manager.filter(Q(state=Job.State.WAITING) | dead)
 
 
-class _Progress:
-    """Writes how far a job is, at most twice a second; the sign that its worker lives."""
-
-    def __init__(self, job: ReleaseJob) -> None:
-        self.job, self.written = job, 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        if done == total or time.monotonic() - self.written > EVERY_S:
-            self.written = time.monotonic()
-            ReleaseJob.objects.filter(pk=self.job.pk).update(clips_done=done, clips_total=total, alive_at=timezone.now())
-
-
-def _finish(job: ReleaseJob, state: str, *, problem: str = "", release: Release | None = None) -> None:
-    ReleaseJob.objects.filter(pk=job.pk).update(state=state, problem=problem, release=release, finished_at=timezone.now())
+def _end(job: Job, state: str, **values: Any) -> None:
+    type(job)._default_manager.filter(pk=job.pk).update(state=state, finished_at=timezone.now(), **values)

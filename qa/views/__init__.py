@@ -1,6 +1,7 @@
 """The pages of quality and the dataset, and the site's front page."""
 
 from qa.views.dataset import csv_table, dataset, figure, lineage
+from qa.views.design import design, design_table
 from qa.views.home import home
 from qa.views.mos import mos, mos_clip, mos_study
 from qa.views.quality import behind, measure, quality, quality_table, ratio, rows
@@ -11,6 +12,8 @@ __all__ = [
     "behind",
     "csv_table",
     "dataset",
+    "design",
+    "design_table",
     "figure",
     "home",
     "lineage",

@@ -19,6 +19,7 @@ STAFF_PAGES = [
     "/people/webhooks/",
     "/samples/",
     "/quality/",
+    "/quality/design/",
     "/dataset/",
     "/train/",
     "/status/",

@@ -15,7 +15,8 @@ from config.celery import app
 from crawler import fetch
 from crawler.models import Stage
 from qa.models import Release
-from qa.services import releases_ask
+from qa.rules.protocol import Settings
+from qa.services import releases_ask, simulation_ask
 from tests.factories import PersonFactory, VideoFactory
 from training import services
 from training.models import Run, Schedule
@@ -62,6 +63,7 @@ def world(tmp_path, settings, monkeypatch):
     return {
         "delivery_id": Delivery.objects.get().pk,
         "job_id": releases_ask(["all"], seed=1)[0].pk,
+        "simulation_id": simulation_ask(num_samples=500, seed=1, settings=Settings()).pk,
         "stage_id": Stage.objects.get().pk,
         "video_id": videos[0].pk,
         "release_id": release.pk,

@@ -14,19 +14,21 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from annotation.models import Assignment, Delivery, Webhook
+from annotation.rules.taxonomy import EMOTIONS
 from crawler.models import Video
 from qa import selectors, services, tasks
-from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckSet, MosRating, Release, ReleaseJob
+from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckSet, MosRating, Release, ReleaseJob, SimulationJob
+from qa.rules.protocol import Settings
 from tests.qa.conftest import make_person
 from tests.qa.test_crosscheck import answer
 
-PAGES = ["/quality/", "/dataset/", "/dataset/lineage/", "/mos/"]
+PAGES = ["/quality/", "/quality/design/", "/dataset/", "/dataset/lineage/", "/mos/"]
 MAY = {
-    "annotator": [403, 403, 403, 403],
-    "expert": [403, 403, 403, 200],
-    "manager": [200, 200, 200, 403],
-    "data_engineer": [403, 200, 200, 403],
-    "researcher": [200, 200, 403, 403],
+    "annotator": [403, 403, 403, 403, 403],
+    "expert": [403, 403, 403, 403, 200],
+    "manager": [200, 200, 200, 200, 403],
+    "data_engineer": [403, 403, 200, 200, 403],
+    "researcher": [200, 200, 200, 403, 403],
 }
 
 
@@ -323,9 +325,9 @@ def test_a_job_whose_worker_died_begins_again(dataset, engineer, settings):
     job = services.releases_ask(["all"], seed=1)[0]
     ReleaseJob.objects.filter(pk=job.pk).update(state="running", alive_at=timezone.now())
     assert services.release_job_run(job.pk) is None, "another worker is at it"
-    assert services.release_jobs_lost() == []
+    assert services.jobs_lost() == ([], [])
     ReleaseJob.objects.filter(pk=job.pk).update(alive_at=timezone.now() - timedelta(hours=1))
-    assert services.release_jobs_lost() == [job.pk]
+    assert services.jobs_lost() == ([job.pk], [])
     half = settings.RELEASES_DIR / "site" / str(job.pk) / ".all.draft"
     half.mkdir(parents=True)
     assert services.release_job_run(job.pk) is not None
@@ -339,9 +341,9 @@ def test_a_job_asked_for_while_the_broker_is_away_is_sent_later(dataset, enginee
     with monkeypatch.context() as broken, django_capture_on_commit_callbacks(execute=True):
         broken.setattr(tasks.make_release, "apply_async", away)
         assert engineer.post("/dataset/make/", ASKED | {"variants": ["all"]}).status_code == 302
-    assert services.release_jobs_lost() == [], "its message may still come"
+    assert services.jobs_lost() == ([], []), "its message may still come"
     ReleaseJob.objects.update(created_at=timezone.now() - timedelta(minutes=5))
-    assert tasks.resume_lost_releases() == 1
+    assert tasks.resume_lost_jobs() == 1
     assert ReleaseJob.objects.get().state == "done"
 
 
@@ -354,6 +356,73 @@ def test_what_was_taken_down_is_not_handed_out(dataset, engineer, tmp_path):
     video.update(state="accepted", number=dataset[0].video.number)
     (made.folder / "README.md").unlink()
     assert "README.md" in engineer.get(url, follow=True).content.decode()
+
+
+# --- design before hiring ------------------------------------------------------------------------------------------
+
+TRIAL = {
+    "num_samples": "600", "seed": "4", "num_groups": "3", "member_ability": "0.7", "leader_ability": "0.8", "expert_ability": "0.9",
+    "spread": "0.05", "confusion": "1.5", "hard_share": "0.2", "mix": "paper",
+}  # fmt: skip
+
+
+def numbers_of(page):
+    return {name: json.loads(text) for name, text in re.findall(r'id="(\w+-data)" type="application/json">(.*?)</script>', page)}
+
+
+def test_a_protocol_is_tried_in_the_background_and_drawn(db, django_capture_on_commit_callbacks):
+    manager = client_of("manager")
+    assert "Nothing has been tried yet" in manager.get("/quality/design/").content.decode()
+    with django_capture_on_commit_callbacks() as sent:
+        answered = manager.post("/quality/design/", TRIAL)
+    job = SimulationJob.objects.get()
+    assert (answered.url, job.state, job.created_by.username) == (f"/quality/design/?trial={job.pk}", "waiting", "the-manager")
+    assert 'data-live="1"' in manager.get(answered.url).content.decode()
+    assert services.jobs_lost() == ([], [])
+    for send in sent:
+        send()
+    page = manager.get(answered.url).content.decode()
+    drawn = numbers_of(page)
+    job.refresh_from_db()
+    assert [point["y"] for point in drawn["points-data"]["points"]] == [row["accuracy"] for row in job.numbers["rows"]]
+    assert sum(drawn["rungs-data"]["values"]) == pytest.approx(1)
+    again = services.simulation_numbers(600, Settings(hard_share=0.2, member_ability=0.7, spread=0.05), seed=4)
+    assert again == job.numbers, "the seed alone decides"
+    table = manager.get(f"/quality/design/{job.pk}/protocols.csv").content.decode().splitlines()
+    assert (len(table), table[1].split(",")[0]) == (8, "ladder")
+    assert manager.get(f"/quality/design/{job.pk}/votes.csv").status_code == 404
+    assert services.simulation_run(job.pk) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"num_samples": "99"}, {"num_samples": "1000000"}, {"member_ability": "1"}, {"num_groups": "1"}, {"mix": "own"}, {"mix": "data"}],
+)
+def test_a_trial_that_cannot_be_is_refused(db, wrong):
+    shares = {f"mix_{emotion}": "0" for emotion in EMOTIONS}
+    answered = client_of("manager").post("/quality/design/", TRIAL | shares | wrong)
+    assert answered.status_code == 400
+    assert "errorlist" in answered.content.decode()
+    assert not SimulationJob.objects.exists()
+
+
+def test_people_and_classes_come_from_the_data_when_asked(dataset, monkeypatch):
+    monkeypatch.setattr("qa.selectors.opinions.LEAST_VOTES", 5)
+    job = services.simulation_ask(num_samples=500, seed=1, settings=Settings(), people_from_data=True, mix_from_data=True)
+    assert job.settings["class_mix"] == selectors.class_mix() == [11, 2, 9, 6, 4, 5]
+    done = services.simulation_run(job.pk)
+    assert done.state == "done", done.problem
+    assert done.numbers["measured"] == {"member": 9}
+    page = client_of("researcher").get("/quality/design/").content.decode()
+    assert "9 members" in page
+
+
+def test_a_trial_whose_worker_died_begins_again(db):
+    job = services.simulation_ask(num_samples=100, seed=1, settings=Settings())
+    SimulationJob.objects.update(state="running", alive_at=timezone.now() - timedelta(hours=1))
+    assert tasks.resume_lost_jobs() == 1
+    job.refresh_from_db()
+    assert job.state == "done"
 
 
 # --- behind the numbers -------------------------------------------------------------------------------------------

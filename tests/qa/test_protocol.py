@@ -54,9 +54,9 @@ def test_a_hundred_thousand_samples_take_seconds():
     assert time.perf_counter() - start < 20  # 3 s on two quiet cores
 
 
-@pytest.mark.parametrize("wrong", [{"member_ability": 1.2}, {"num_groups": 1}])
+@pytest.mark.parametrize("wrong", [{"member_ability": 1.2}, {"num_groups": 1}, {"hard_share": 1.5}, {"confusion": 0}, {"spread": -1}])
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"must lie between|two groups"):
+    with pytest.raises(ValueError, match=r"must lie between|two groups|confusion above 0"):
         rule.crew_drawn(rule.Settings(**wrong), rng=np.random.default_rng(0))
 
 
@@ -102,3 +102,40 @@ def test_no_votes_and_unknown_models_are_errors():
 def test_doubtful_labels_come_most_doubtful_first():
     posterior = np.array([[0.9, 0.1], [0.4, 0.6], [0.1, 0.9], [0.6, 0.4]])
     assert truth.doubtful(np.zeros(4, dtype=int), posterior, limit=5).tolist() == [2, 1]
+
+
+def test_confusions_are_those_of_the_people(votes):
+    labels, people, said = votes
+    samples = np.repeat(np.arange(700), 3)
+    opinion = truth.Opinion(np.arange(700), np.eye(6)[labels], np.unique(people), np.zeros(9))
+    raters, found = truth.confusions(opinion, samples, people.ravel(), said.ravel())
+    assert found.shape == (9, 6, 6)
+    assert found.sum(axis=2) == pytest.approx(1)
+    flat, truly = people.ravel(), labels[samples]
+    for person in raters.tolist():
+        for label in range(6):
+            theirs = said.ravel()[(flat == person) & (truly == label)]
+            share = np.bincount(theirs, minlength=6) / len(theirs)
+            assert np.abs(found[person, label] - share).max() < truth.PRIOR_VOTES / len(theirs)
+
+
+def test_measured_people_take_the_seats_of_their_role_and_err_as_measured():
+    rng, settings = np.random.default_rng(0), rule.Settings(hard_share=0.4, num_groups=4)
+    known = np.stack([np.full((6, 6), (1 - right) / 5) + np.eye(6) * (right - (1 - right) / 5) for right in (0.5, 0.7, 0.6, 0.4)])
+    crew = rule.crew_drawn(settings, rng=rng, measured={"leader": known})
+    world = rule.world_drawn(120_000, settings, rng=rng)
+    heard = sorted(
+        float((rule.votes_drawn(np.full(120_000, leader), world, crew, rng=rng) == world.truth).mean()) for leader in crew.leaders
+    )
+    assert heard == pytest.approx([0.4, 0.5, 0.6, 0.7], abs=0.01), "hard clips are in what was measured already"
+    same = rule.crew_drawn(settings, rng=np.random.default_rng(0))
+    assert (crew.confusion[crew.members] == same.confusion[crew.members]).all()
+
+
+def test_few_confusions_or_many_are_a_setting():
+    errors = {}
+    for confusion in (0.1, 100.0):
+        crew = rule.crew_drawn(rule.Settings(confusion=confusion), rng=np.random.default_rng(2))
+        shares = crew.confusion[~np.broadcast_to(np.eye(6, dtype=bool), crew.confusion.shape)].reshape(-1, 5)
+        errors[confusion] = float((shares.max(axis=1) / shares.sum(axis=1)).mean())
+    assert errors[0.1] > 0.7 > 0.3 > errors[100.0]

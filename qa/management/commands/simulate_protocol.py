@@ -1,16 +1,16 @@
 """Tries the labelling protocol on simulated annotators before anyone is hired (Sec. III-D)."""
 
-import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from qa import figures, selectors
-from qa.export.tables import Table, render
-from qa.rules.protocol import Settings, simulate
+from qa import figures, selectors, services
+from qa.export.reports import simulation_tables
+from qa.export.tables import FORMATS, render
+from qa.rules.protocol import Settings
 
 MOST = 2_000_000
 
@@ -21,8 +21,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--samples", type=int, default=100_000)
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--format", choices=["table", "json"], default="table")
+        parser.add_argument("--format", choices=FORMATS, default="table")
         parser.add_argument("--mix-from-data", action="store_true", help="the class mix of the labelled videos instead of the paper's")
+        parser.add_argument("--people-from-data", action="store_true", help="the confusions of the people who voted, by Dawid–Skene")
         parser.add_argument("--out", type=Path, metavar="DIR", help="also write the plot as SVG")
         for field in fields(Settings):
             if field.name != "class_mix":
@@ -33,25 +34,16 @@ class Command(BaseCommand):
             raise CommandError(f"--samples must be 1..{MOST:,} and --seed 0 or more")
         chosen = {field.name: options[field.name] for field in fields(Settings) if field.name != "class_mix"}
         if options["mix_from_data"]:
-            chosen["class_mix"] = tuple(row["videos"] for row in selectors.dataset_numbers()["emotions"][:-1])
+            chosen["class_mix"] = tuple(selectors.class_mix())
         try:
-            found = simulate(options["samples"], Settings(**chosen), rng=np.random.default_rng(options["seed"]))
-        except ValueError as error:
-            raise CommandError(str(error)) from error
+            found = services.simulation_numbers(
+                options["samples"], Settings(**chosen), seed=options["seed"], people_from_data=options["people_from_data"]
+            )
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
         if options["out"]:
             options["out"].mkdir(parents=True, exist_ok=True)
             for theme in figures.THEMES:
-                (options["out"] / f"protocols-{theme}.svg").write_text(figures.protocols(asdict(found), theme=theme), encoding="utf-8")
-        if options["format"] == "json":
-            self.stdout.write(json.dumps(asdict(found) | {"seed": options["seed"], "settings": chosen}, ensure_ascii=False))
-            return
-        rows = [tuple(row.values()) for row in found.rows]
-        shown = [
-            Table(
-                f"{found.num_samples:,} simulated samples, κ of members {found.kappa:.3f}",
-                ("protocol", "accuracy", "votes per sample"),
-                rows,
-            ),
-            Table("Decided at", ("rung", "share"), list(found.decided_at.items())),
-        ]
-        self.stdout.write(render(shown, {}, format="table", title=""), ending="")
+                (options["out"] / f"protocols-{theme}.svg").write_text(figures.protocols(found, theme=theme), encoding="utf-8")
+        numbers = found | {"seed": options["seed"], "settings": chosen}
+        self.stdout.write(render(list(simulation_tables(found).values()), numbers, format=options["format"], title=self.help), ending="")

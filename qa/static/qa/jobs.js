@@ -1,4 +1,7 @@
-// While a release is being made, its table is asked for again every second and a half.
+// While a release is being made or a protocol is tried, the page's part about it is asked for again every second and a half.
+import { drawAll } from "../charts.js";
+import { makeSortable } from "../table.js";
+
 const POLL_MS = 1500;
 
 async function refresh() {
@@ -6,7 +9,10 @@ async function refresh() {
   if (!response.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = page.getElementById("jobs");
-  if (fresh) document.getElementById("jobs").replaceWith(document.adoptNode(fresh));
+  if (!fresh) return;
+  document.getElementById("jobs").replaceWith(document.adoptNode(fresh));
+  fresh.querySelectorAll("table.data").forEach(makeSortable);
+  await drawAll(fresh);
 }
 
 async function watch() {
