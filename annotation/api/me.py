@@ -48,7 +48,7 @@ class MyProgressView(OwnRoute):
             "role": person.role,
             "group": person.group.letter if person.group else "",
             "qualified": person.qualified_at is not None,
-            "paused_reason": person.paused_reason,
+            "paused_reason": services.reason_told(person.paused_reason),
             "undo_s": settings.UNDO_S,
         }
         return Response(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 PASS_MARK = 90.0  # "scoring 90 or above in accuracy"
 LEAST_QUALITY_ITEMS = 6  # gold clips without which the annotation quality test cannot be held
 MAX_HINTS = 3
+PAUSE_REASON = re.compile(r"(?P<right>\d+) of the last (?P<seen>\d+) gold items right, less than (?P<least>[\d.]+) %")
 LEAST_CASES = 3  # a pattern seen less often would give the item away
 
 
@@ -42,3 +44,8 @@ def _hints(answers: Sequence[str], accepted: Sequence[Collection[str]]) -> tuple
 def must_pause(right: int, seen: int, *, least_seen: int, pause_below: float) -> bool:
     """Whether hidden gold items show that a person should stop: enough were seen, and too few were right."""
     return seen >= least_seen and 100.0 * right < pause_below * seen
+
+
+def pause_reason(right: int, seen: int, *, pause_below: float) -> str:
+    """Why, as it is kept; PAUSE_REASON reads the numbers back, so that a page can say it in any language."""
+    return f"{right} of the last {seen} gold items right, less than {pause_below:g} %"

@@ -1,7 +1,7 @@
 """What can be done with people, turns, votes and samples; one file per noun."""
 
 from annotation.services.distribution import batch_collect, batch_open, distribute, round_open
-from annotation.services.gold import checks_mix_in, gold_add, gold_appoint
+from annotation.services.gold import checks_mix_in, gold_add, gold_appoint, reason_told
 from annotation.services.groups import groups_assign, groups_oddities, groups_propose, member_swap, person_override
 from annotation.services.people import (
     people_import,
@@ -81,6 +81,7 @@ __all__ = [
     "qualification_finish",
     "qualification_record",
     "qualification_start",
+    "reason_told",
     "round_open",
     "sample_flag",
     "sample_reopen",

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, GoldItem, Person, StaffChange, Vote
-from annotation.rules.qualification import must_pause
+from annotation.rules.qualification import PAUSE_REASON, must_pause, pause_reason
 from annotation.rules.taxonomy import parse_emotion
 from annotation.selectors import LIVE, members_active, votes_live
 from crawler.models import Video
@@ -29,11 +29,19 @@ def gold_check(person: Person) -> bool:
     seen = [emotion in (accepted or []) for emotion, accepted in votes[:GOLD_LOOKS_AT]]
     if not must_pause(sum(seen), len(seen), least_seen=settings.GOLD_LEAST, pause_below=settings.GOLD_PAUSE_BELOW):
         return False
-    reason = f"{sum(seen)} of the last {len(seen)} gold items right, less than {settings.GOLD_PAUSE_BELOW:g} %"
+    reason = pause_reason(sum(seen), len(seen), pause_below=settings.GOLD_PAUSE_BELOW)
     paused = Person.objects.filter(pk=person.pk, paused_reason="").update(paused_reason=reason)
     if paused:
         StaffChange.objects.create(person=person, kind="paused", reason=reason, detail={"right": sum(seen), "seen": len(seen)})
     return bool(paused)
+
+
+def reason_told(reason: str) -> str:
+    """Why somebody is paused, in the reader's language where the site itself gave the reason; a person's words stay as they are."""
+    found = PAUSE_REASON.fullmatch(reason)
+    if found is None:
+        return reason
+    return _("%(right)s of the last %(seen)s gold items right, less than %(least)s %%") % found.groupdict()
 
 
 @transaction.atomic

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Person, Rung, Sample, TimelineEvent
 from annotation.selectors import LIVE, TAKEN, loads, people_active
+from annotation.services.gold import reason_told
 from annotation.services.ladder import ladder_advance, rotation, turn_open
 from annotation.services.refusals import Conflict, NotEligible
 from annotation.services.samples import sample_close_gone
@@ -45,7 +46,9 @@ class Turn:
 def person_check(person: Person) -> None:
     """Raises NotEligible unless the person may be given work now."""
     if person.paused_reason:
-        raise NotEligible(_("You are paused: %(reason)s. Your manager can resume you.") % {"reason": person.paused_reason}, code="paused")
+        raise NotEligible(
+            _("You are paused: %(reason)s. Your manager can resume you.") % {"reason": reason_told(person.paused_reason)}, code="paused"
+        )
     if person.role == Person.Role.ANNOTATOR and person.qualified_at is None:
         raise NotEligible(_("Pass the labelling test first (90 or more in both parts)."), code="not_qualified")
 

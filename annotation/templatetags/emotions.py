@@ -6,7 +6,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
 from annotation.rules import taxonomy
-from annotation.views.words import EMOTION_NAMES
+from annotation.views.words import EMOTION_NAMES, note_told
 
 register = template.Library()
 
@@ -33,3 +33,9 @@ def adjective_name(key: str) -> str:
     except ValueError:
         return "–"
     return found.zh_hans if (get_language() or "").startswith("zh") else found.en
+
+
+@register.filter
+def note(text: str | None) -> str:
+    """A note, reason, rung or kind of flag in the reader's language, as far as the site itself wrote it."""
+    return note_told(text or "")

@@ -7,7 +7,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
-from annotation.models import Emotion
+from annotation.models import Emotion, Rung
+from annotation.services import reason_told
 
 EMOTION_NAMES = dict(Emotion.choices)
 # Content flags of the cleaning review, as far as they have a name of their own
@@ -31,6 +32,41 @@ EMOTION_GUIDE = {
     "Sadness": gettext_lazy("Unpleasant and low. A farewell at a station; an old dog's last day; someone weeps alone."),
     "Tension": gettext_lazy("Unpleasant and charged. A quarrel in a shop; a driver shouts; a countdown that will not end."),
 }
+# What the site writes into timelines, skips, flags and the history of the staff, by what is kept there.
+NOTES = {
+    **dict(Rung.choices),
+    "no other annotator can take it now": gettext_lazy("no other annotator can take it now"),
+    "nobody at this rung can take it now": gettext_lazy("nobody at this rung can take it now"),
+    "rather not watch this": gettext_lazy("would rather not watch it"),
+    "language not understood": gettext_lazy("does not understand the language"),
+    "know the people in it": gettext_lazy("knows the people in it"),
+    "does not play here": gettext_lazy("it does not play there"),
+    "broken": gettext_lazy("broken"),
+    "unsafe": gettext_lazy("unsafe"),
+    "changes_feeling": gettext_lazy("the feeling changes"),
+    "ambiguous": gettext_lazy("ambiguous"),
+    "flagged: broken": gettext_lazy("flagged as broken"),
+    "flagged: unsafe": gettext_lazy("flagged as unsafe"),
+    "grouped": gettext_lazy("grouped"),
+    "moved": gettext_lazy("moved"),
+    "swapped": gettext_lazy("swapped"),
+    "paused": gettext_lazy("paused"),
+    "resumed": gettext_lazy("resumed"),
+    "role": gettext_lazy("new role"),
+    "qualified": gettext_lazy("qualified"),
+    "reassigned": gettext_lazy("clips given to others"),
+    "created": gettext_lazy("newly made"),
+    "imported": gettext_lazy("from a file"),
+    "reserve": gettext_lazy("to the reserve"),
+    "highest leadership to spare": gettext_lazy("highest leadership to spare"),
+}
+
+
+def note_told(text: str) -> str:
+    """What the site or a person noted, in the reader's language where the site did."""
+    return str(NOTES.get(text) or reason_told(text))
+
+
 # (action, what it does), in the order of the cheat sheet
 ACTIONS = [
     ("play", gettext_lazy("Play or pause")),

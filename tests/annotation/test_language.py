@@ -6,7 +6,9 @@ import pytest
 from django.utils import translation
 
 from annotation.rules.preferences import DEFAULT_KEYS
-from annotation.services import NotEligible, assignment_next
+from annotation.rules.qualification import pause_reason
+from annotation.services import NotEligible, assignment_next, reason_told
+from annotation.views.words import note_told
 from tests.factories import PersonFactory
 
 pytestmark = pytest.mark.django_db
@@ -38,3 +40,22 @@ def test_the_test_is_in_the_navigation_of_those_who_must_take_it(client, qualifi
     client.force_login(PersonFactory(**fields).user)
     page = client.get("/me/").content.decode()
     assert ('href="/qualify/"' in page.partition('id="site-nav"')[2].partition("</nav>")[0]) == shown
+
+
+def test_the_reason_of_a_pause_by_gold_items_is_told_in_the_readers_language(staff, client) -> None:
+    member = staff.members["A"][0]
+    member.paused_reason = pause_reason(5, 12, pause_below=60)
+    member.save(update_fields=["paused_reason"])
+    chinese = {"HTTP_ACCEPT_LANGUAGE": "zh-hans"}
+    client.force_login(member.user)
+    assert "最近 12 个金标准视频答对 5 个，低于 60%" in client.get("/me/", **chinese).content.decode()
+    refused = client.post("/api/v1/assignments/next", {}, content_type="application/json", **chinese)
+    assert "最近 12 个金标准视频答对 5 个" in refused.json()["detail"]
+    assert "5 of the last 12 gold items right, less than 60 %" in client.get("/me/").content.decode()
+    assert reason_told("away until Monday") == "away until Monday"
+
+
+def test_what_the_site_notes_is_told_in_the_readers_language_and_what_people_write_as_it_is() -> None:
+    with translation.override("zh-hans"):
+        assert [note_told(text) for text in ("paused", "ambiguous", "exchange", "")] == ["已暂停", "含糊", "交换", ""]
+        assert note_told("她请了假") == "她请了假"
