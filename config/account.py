@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import cast
 
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
@@ -17,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from config.models import ApiToken
+from config.second_factor import must_have
 from config.signin import sessions_end
 from config.tokens import token_create, token_revoke
 
@@ -43,8 +45,19 @@ def _me(request: HttpRequest) -> User:
 
 def _page(request: HttpRequest, status: int = 200, **shown: object) -> HttpResponse:
     keys = ApiToken.objects.filter(user=_me(request))
-    context = {"password_form": PasswordChangeForm(_me(request)), "keys": keys, "scopes": ApiToken.Scope.choices, "now": timezone.now()}
+    factor = Authenticator.objects.filter(user=_me(request), type=Authenticator.Type.TOTP).first()
+    context = {
+        "password_form": PasswordChangeForm(_me(request)), "keys": keys, "scopes": ApiToken.Scope.choices, "now": timezone.now(),
+        "second_factor": factor, "second_factor_required": must_have(_me(request)),
+    }  # fmt: skip
     return render(request, "account.html", {**context, **shown}, status=status)
+
+
+@require_safe
+@login_required
+def second_factor(request: HttpRequest) -> HttpResponse:
+    """Where allauth leads to when a second factor was turned on or off: it is shown on the account page."""
+    return redirect("account")
 
 
 @require_POST

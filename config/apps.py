@@ -11,11 +11,12 @@ class ConfigConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
-        from config import audit, deadletter, signin
+        from config import audit, deadletter, second_factor, signin
 
         logs.connect()
         audit.connect()
         signin.connect()
+        second_factor.connect()
         deadletter.connect()
         # config is the last app: by its turn every permission named in roles.py exists.
         post_migrate.connect(grant_after_migrate, sender=self)

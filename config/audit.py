@@ -37,6 +37,8 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "django_celery_beat.PeriodicTask": ("name", "task", "enabled", "args", "kwargs"),
     "config.ApiToken": ("name", "scope", "expires_at", "revoked_at"),
     "config.FailedTask": ("state",),
+    "mfa.Authenticator": ("user", "type"),
+    "socialaccount.SocialAccount": ("user", "provider", "uid"),
     "config.Backup": ("path", "kind", "sha256", "rows"),
 }  # fmt: skip
 # Rows that the site makes by itself: their making is a line only where a person asked for it.

@@ -8,16 +8,18 @@ import hmac
 from datetime import datetime, timedelta
 from typing import Any
 
+from allauth.account.utils import perform_login
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_login_failed
+from django.contrib.auth.views import LoginView
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -36,6 +38,18 @@ class SignInForm(AuthenticationForm):
         "invalid_login": _("This name and password do not fit. After five tries wait a quarter of an hour."),
         "inactive": _("This name and password do not fit. After five tries wait a quarter of an hour."),
     }
+
+
+class SignInView(LoginView):
+    """Name and password; then allauth asks for the second factor of whoever has one, and signs in."""
+
+    authentication_form = SignInForm
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(house=settings.OIDC_NAME if settings.OIDC_ISSUER else "", **kwargs)
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        return perform_login(self.request, form.get_user(), redirect_url=self.get_success_url())
 
 
 class ThrottledBackend(ModelBackend):

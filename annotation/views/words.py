@@ -121,6 +121,7 @@ def workbench_words() -> dict[str, Any]:
         "noHint": _("There is no hint for this clip."),
         "noConnection": _("No connection. Try again in a moment; nothing is lost."),
         "wrongPassword": _("That password is not right."),
+        "wrongCode": _("That code is not right, or was used already."),
         "brokenClip": _("This clip does not play. Flag it as broken, or load the page again."),
         "voteRefused": _("A vote was not taken:"),
         "takenOver": _("You work in another window or on another machine now. This one has stopped, so that no clip is voted on twice."),

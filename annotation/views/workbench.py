@@ -63,7 +63,7 @@ def workbench_context(request: HttpRequest, person: Person) -> dict[str, Any]:
             "hints": hints,
             "undo_s": settings.UNDO_S,
             "progress": selectors.progress(person, now=timezone.now()),
-            "urls": {"sign_in": reverse("login")},
+            "urls": {"sign_in": reverse("login"), "code": reverse("mfa_authenticate")},
             "words": workbench_words(),
         },
     }

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from statistics import median
 
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib.sessions.models import Session
 from selenium.webdriver.common.keys import Keys
 
@@ -155,6 +157,24 @@ def test_a_session_that_ends_is_renewed_in_place(bench: Page) -> None:
     bench.workbench()
     bench.vote("e", "h", "7")
     bench.wait(lambda: len(votes_of("alice")) == 2, "work goes on")
+
+
+def test_a_session_that_ends_is_renewed_in_place_with_a_second_factor(bench: Page) -> None:
+    """A recovery code stands for the app's code here: it does not depend on the time."""
+    alice = Person.objects.get(user__username="alice").user
+    TOTP.activate(alice, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+    spare = RecoveryCodes.activate(alice).get_unused_codes()[0]
+    Session.objects.all().delete()
+    bench.vote("t", "a", "8")
+    bench.wait(lambda: bench.js("return document.getElementById('signin-dialog').open"), "the dialog asks for the password")
+    assert not bench.one("#signin-code").is_displayed()
+    bench.one("#signin-password").send_keys(PASSWORD + Keys.ENTER)
+    bench.wait(lambda: bench.one("#signin-code").is_displayed(), "the code is asked for")
+    assert not bench.one("#signin-dialog [data-error]").is_displayed()
+    bench.one("#signin-code").send_keys("000000" + Keys.ENTER)
+    bench.wait(lambda: bench.one("#signin-dialog [data-error]").is_displayed(), "a wrong code is said to be wrong")
+    bench.one("#signin-code").send_keys(spare + Keys.ENTER)
+    bench.wait(lambda: [vote.adjective for vote in votes_of("alice")] == ["angry"], "the vote is sent")
 
 
 def test_the_older_of_two_tabs_is_told(bench: Page) -> None:

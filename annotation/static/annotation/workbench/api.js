@@ -53,20 +53,18 @@ export async function call(method, path, body, options = {}) {
   throw new Refused(response.status, answer);
 }
 
-/** True when name and password were right; the new session's cookies are then in place. */
-export async function signIn(url, username, password) {
+/** One step of signing in, with a password or a code: {signed_in, code_wanted}. When signed in, the new session's cookies are in place. */
+export async function signIn(url, fields) {
   await fetch(url, { credentials: "same-origin" }).catch(() => {}); // brings a CSRF cookie if none is left
-  let response;
   try {
-    response = await fetch(url, {
+    const response = await fetch(url, {
       method: "POST",
       credentials: "same-origin",
-      redirect: "manual", // success is a redirect; its page is not needed
-      headers: { "X-CSRFToken": csrfToken() },
-      body: new URLSearchParams({ username, password, next: location.pathname }),
+      headers: { Accept: "application/json", "X-CSRFToken": csrfToken() },
+      body: new URLSearchParams(fields),
     });
+    return await response.json();
   } catch (error) {
     throw new Offline(error.message);
   }
-  return response.type === "opaqueredirect";
 }

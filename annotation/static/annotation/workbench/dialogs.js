@@ -29,23 +29,38 @@ export const askForReason = (dialog) => {
   return ask(dialog);
 };
 
-/** Asks for the password until it is right. Nothing on the page is lost meanwhile. Resolves true, or false when put off. */
-export async function signInAgain(dialog, { url, username, words }) {
+/** Asks for the password, and for a code where the account wants one, until it is right. Nothing on the page is lost meanwhile.
+ *  Resolves true, or false when put off. */
+export async function signInAgain(dialog, { urls, username, words }) {
   const error = dialog.querySelector("[data-error]");
-  const password = dialog.querySelector("input[type=password]");
   error.hidden = true;
+  let step = "password";
   for (;;) {
-    password.value = "";
+    show(dialog, step);
     const answer = await ask(dialog);
     if (!answer) return false;
     try {
-      if (await signIn(url, username, answer.password)) return true;
-      error.textContent = words.wrongPassword;
+      const now = await (step === "code" ? signIn(urls.code, { code: answer.code }) : signIn(urls.sign_in, { username, password: answer.password }));
+      if (now.signed_in) return true;
+      error.hidden = now.code_wanted && step === "password";
+      error.textContent = step === "code" ? words.wrongCode : words.wrongPassword;
+      step = now.code_wanted ? "code" : "password";
     } catch (problem) {
       if (!(problem instanceof Offline)) throw problem;
       error.textContent = words.noConnection;
+      error.hidden = false;
     }
-    error.hidden = false;
+  }
+}
+
+/** The dialog with the field of this step, empty; the other is hidden and asks for nothing. */
+function show(dialog, step) {
+  for (const field of dialog.querySelectorAll("[data-step]")) {
+    const input = field.querySelector("input");
+    field.hidden = field.dataset.step !== step;
+    input.disabled = field.hidden;
+    input.autofocus = !field.hidden;
+    input.value = "";
   }
 }
 

@@ -281,7 +281,7 @@ async function tried(action, fine = []) {
 
 function askPassword() {
   showBadge();
-  signingIn ??= signInAgain(dialog("signin"), { url: page.urls.sign_in, username: page.person.username, words }).then(async (done) => {
+  signingIn ??= signInAgain(dialog("signin"), { urls: page.urls, username: page.person.username, words }).then(async (done) => {
     signingIn = null;
     if (!done) return showBadge();
     await outbox.flush();
