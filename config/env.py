@@ -1,7 +1,9 @@
 """Strict readers of the environment: a value that makes no sense is refused by name, never guessed at."""
 
 import os
+import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -66,6 +68,24 @@ class Environment:
     def names(self, name: str, default: str = "") -> list[str]:
         """A comma-separated list, without empty entries."""
         return [part.strip() for part in self.text(name, default).split(",") if part.strip()]
+
+    def matching(self, name: str, default: str, *, pattern: str, what: str) -> str:
+        value = self.text(name, default)
+        if value and not re.fullmatch(pattern, value):
+            raise ImproperlyConfigured(f"{name}={value!r} is no {what}")
+        return value
+
+    def origin(self, name: str, default: str) -> str:
+        """http(s)://host[:port] and nothing else: no user, path or query could hide in it."""
+        value = self.text(name, default).rstrip("/")
+        try:
+            parts = urlsplit(value)
+            whole = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        except ValueError:
+            whole = ""
+        if value and (not re.fullmatch(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?", value) or whole != value):
+            raise ImproperlyConfigured(f"{name}={value!r} is not http(s)://host[:port]")
+        return value
 
     @staticmethod
     def _read_file(name: str, path: str) -> str:

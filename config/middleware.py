@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 POLICY = "; ".join(
     [
         "default-src 'self'",
         "img-src 'self' data:",
-        "media-src 'self' blob:",
+        f"media-src 'self' blob: {settings.S3_PUBLIC_URL if settings.MEDIA_BUCKET else ''}".rstrip(),
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",

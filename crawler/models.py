@@ -140,7 +140,7 @@ class Video(models.Model):
 
     @property
     def path(self) -> Path:
-        """Where the file lies on this machine. Raises ValueError when the video has none yet."""
+        """Its place on this machine; where clips are kept in a bucket, storage.clips().fetched brings it there. Raises ValueError when it has no file yet."""
         if not self.file:
             raise ValueError(f"video {self.pk} has no file yet")
         return Path(settings.MEDIA_ROOT) / self.file
@@ -260,6 +260,7 @@ class Tombstone(models.Model):
     sha256 = models.CharField(max_length=64, blank=True, db_index=True)
     frames_sha256 = models.CharField(max_length=64, blank=True, db_index=True)
     number = models.PositiveIntegerField(null=True, blank=True)
+    leftovers = models.JSONField(default=list, blank=True, help_text="files that are still to be removed from where clips are kept")
     reason = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
 

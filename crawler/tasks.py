@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 
 from crawler import services
 from crawler.fetch import Unreachable
+from crawler.storage import Away
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(ignore_result=True)
@@ -25,10 +30,14 @@ def crawl_due_stages() -> None:
 # From ten seconds on: a platform that restarts must not use up a video's tries (services.videos.MAX_ATTEMPTS).
 @shared_task(autoretry_for=(Unreachable,), retry_backoff=10, retry_jitter=True, max_retries=3, ignore_result=True)
 def advance_video(video_id: int) -> None:
-    services.video_advance(video_id)
+    try:
+        services.video_advance(video_id)
+    except Away as error:  # the status page says so too; resume_stale sends the video again
+        log.warning("video %s waits: %s", video_id, error)
 
 
 @shared_task(ignore_result=True)
 def resume_stale() -> None:
     for video_id in services.resume_stale():
         advance_video.delay(video_id)
+    services.takedowns_finish()

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -21,6 +21,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from crawler import selectors, services, tasks
 from crawler.models import Platform, Stage, Term, Video
+from crawler.storage import Away, clips
 
 CHUNK = 256 * 1024
 REASONS = (
@@ -182,12 +183,21 @@ def decide(request: HttpRequest, pk: int, action: str) -> HttpResponse:
 def clip(request: HttpRequest, token: str) -> HttpResponseBase:
     """The clip that the token stands for, whole or in part, to the person it was made for and nobody else."""
     video = selectors.clip_of(token, user=request.user)
-    if video is None or not video.path.is_file():
+    if video is None:
+        raise Http404
+    name = video.public_name or "clip.mp4"
+    try:
+        address = clips().address(video.file, shown_as=name)
+    except Away as error:
+        return HttpResponse(str(error), status=503, content_type="text/plain", headers={"Retry-After": "10"})
+    if address:
+        return HttpResponseRedirect(address, headers={"Cache-Control": "no-store"})
+    if not video.path.is_file():
         raise Http404
     response = accelerated(video) or ranged(request, video.path)
     response.headers["Content-Type"] = "video/webm" if video.file.endswith(".webm") else "video/mp4"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Disposition"] = f'inline; filename="{video.public_name or "clip.mp4"}"'
+    response.headers["Content-Disposition"] = f'inline; filename="{name}"'
     response.headers["Cache-Control"] = "private, max-age=3600"
     response.headers["Accept-Ranges"] = "bytes"
     return response

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from config.settings import BASE_DIR
+from tests import objects
 
 # The same inputs at every run, so that a change is judged by what it changes; --hypothesis-profile=default looks for new ones.
 hypothesis.settings.register_profile("fixed", derandomize=True)
@@ -52,3 +54,16 @@ def media_root(tmp_path: Path, settings) -> Path:
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.MEDIA_ROOT.mkdir()
     return settings.MEDIA_ROOT
+
+
+@pytest.fixture
+def store(settings, media_root) -> Iterator[objects.Store]:
+    """An S3 of this test alone; clips are kept in its bucket `clips`, and media_root is the working copy."""
+    found = objects.Store()
+    found.buckets["clips"] = {}
+    with objects.serving(found) as address:
+        settings.S3_ENDPOINT_URL = settings.S3_PUBLIC_URL = address
+        settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY, settings.S3_REGION = objects.ACCESS_KEY, objects.SECRET_KEY, objects.REGION
+        clips = {"BACKEND": "crawler.storage.bucket.Bucket", "OPTIONS": {"bucket_name": "clips", "location": "emotions"}}
+        settings.STORAGES = {**settings.STORAGES, "clips": clips}
+        yield found

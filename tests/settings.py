@@ -21,5 +21,6 @@ NSFW_MODEL, VIOLENCE_MODEL, ONSCREEN_TEXT = "off", "", False  # seconds per clip
 CELERY_TASK_EAGER_PROPAGATES = True
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "clips": {"BACKEND": "crawler.storage.Disk"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }

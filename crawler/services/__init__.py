@@ -1,15 +1,20 @@
 """What can be done with stages and videos; the only place that writes the crawler's rows."""
 
+from crawler.services.keeping import clips_keep
 from crawler.services.outages import stage_reopen
 from crawler.services.recheck import posts_recheck
-from crawler.services.review import decision_undo, video_drop, video_keep, video_takedown
+from crawler.services.review import decision_undo, takedowns_finish, video_drop, video_keep, video_takedown
 from crawler.services.stages import StageBusy, stage_counts, stage_crawl, stage_create, stage_stop, stages_due, term_block
 from crawler.services.terms import terms_learn
 from crawler.services.videos import clean_waiting, posts_insert, resume_stale, video_advance
+from crawler.storage import Away, clips
 
 __all__ = [
+    "Away",
     "StageBusy",
     "clean_waiting",
+    "clips",
+    "clips_keep",
     "decision_undo",
     "posts_insert",
     "posts_recheck",
@@ -20,6 +25,7 @@ __all__ = [
     "stage_reopen",
     "stage_stop",
     "stages_due",
+    "takedowns_finish",
     "term_block",
     "terms_learn",
     "video_advance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,9 +17,16 @@ from crawler import media, moderation
 from crawler.models import Check, Counter, Fingerprint, Tombstone, Video
 from crawler.rules import cleaning as rules
 from crawler.rules import duplicates, transitions, violence
+from crawler.storage import clips
 
 State = Video.State
-VERSIONS = {**{name: version for name, (version, _) in rules.CHECKS.items()}, "duplicate": 1, "transition": 1, "activity": 1}
+VERSIONS = {
+    **{name: version for name, (version, _) in rules.CHECKS.items()},
+    "duplicate": 1,
+    "transition": 1,
+    "activity": 1,
+    "transcode": 1,
+}
 RELEASED_NUMBERS = "video numbers"
 STOCK = "stock"
 
@@ -43,8 +51,12 @@ def drop(video: Video, name: str, found: rules.Drop) -> None:
         video.save()
 
 
+def features_name(video: Video) -> str:
+    return f"features/{video.sha256[:2]}/{video.sha256}.npz"
+
+
 def features_path(video: Video) -> Path:
-    return Path(settings.MEDIA_ROOT) / "features" / video.sha256[:2] / f"{video.sha256}.npz"
+    return Path(settings.MEDIA_ROOT) / features_name(video)
 
 
 # --- media -> verified ------------------------------------------------------------------------------------------
@@ -70,6 +82,9 @@ def verify(video: Video) -> None:
         store_check(video, name, Check.Verdict.PASS)
     if not media.browser_plays(seen):
         _transcode(video)
+    # From here on any machine may go on: what it needs is kept before the row says so.
+    clips().keep(video.file, sha256=video.sha256)
+    clips().keep(features_name(video))
     with transaction.atomic():
         _fingerprint(video, seen)
         _strip(video, seen)
@@ -105,10 +120,17 @@ def _measure(video: Video, seen: media.Examination, facts: rules.Facts) -> None:
 
 
 def _transcode(video: Video) -> None:
-    """Puts a copy that browsers play in the original's place; the sha256 of what was fetched stays the file's name in the row."""
-    name = f"{video.sha256[:2]}/{video.sha256}.play.mp4"
-    media.transcode(video.path, Path(settings.MEDIA_ROOT) / name)
-    original, video.file = video.path, name
+    """Puts a copy that browsers play in the original's place; the sha256 of what was fetched stays as evidence."""
+    original, features = video.path, features_path(video)
+    made = original.with_suffix(".play.mp4")
+    media.transcode(original, made)
+    with made.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    store_check(video, "transcode", Check.Verdict.PASS, "", {"sha256": video.sha256, "size_bytes": video.size_bytes})
+    video.file, video.sha256, video.size_bytes = f"{digest[:2]}/{digest}.mp4", digest, made.stat().st_size
+    for source, target in ((made, video.path), (features, features_path(video))):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
     video.tags = sorted({*video.tags, "transcoded"})
     video.save()
     original.unlink(missing_ok=True)
@@ -150,7 +172,7 @@ def stock() -> media.Stock:
         before = len(held)
         rows = Fingerprint.objects.filter(entered__gt=held.last).select_related("video").order_by("entered")
         for row in rows.iterator(chunk_size=500):
-            held.add(row.video_id, _hashes(row), media.load_features(features_path(row.video)), place=row.entered or 0)
+            held.add(row.video_id, _hashes(row), _features(row.video), place=row.entered or 0)
         _stock[key] = held
         if len(held) // SAVE_AFTER > before // SAVE_AFTER:
             held.save(stock_path())
@@ -215,7 +237,11 @@ def likenesses_of(video: Video, mine: Fingerprint, held: media.Stock, *, known: 
 
 
 def _look(row: Fingerprint) -> media.Look:
-    return media.Look(_hashes(row), np.array(row.times), media.load_features(features_path(row.video)))
+    return media.Look(_hashes(row), np.array(row.times), _features(row.video))
+
+
+def _features(video: Video) -> media.Features | None:
+    return media.load_features(clips().fetched(features_name(video)))
 
 
 @transaction.atomic
@@ -268,6 +294,7 @@ def screen(video: Video) -> None:
 
     Each finding is stored by itself: a look takes seconds, in which no lock may be held, and a killed worker keeps what was found.
     """
+    clips().fetched(video.file, sha256=video.sha256)
     for detector in moderation.DETECTORS:
         if not video.checks.filter(name=detector.name, version=detector.version).exists():
             found = detector.look(video)
@@ -302,6 +329,8 @@ def recheck_all() -> int:
     for video in Video.objects.filter(state__in=[State.ACCEPTED, State.REVIEW]).order_by("pk").iterator(chunk_size=200):
         done = set(video.checks.exclude(verdict=Check.Verdict.UNABLE).values_list("name", "version"))
         due = [detector for detector in moderation.DETECTORS if (detector.name, detector.version) not in done]
+        if due:
+            clips().fetched(video.file, sha256=video.sha256)
         for detector in due:
             found = detector.look(video)
             store_check(video, detector.name, found.verdict, found.reason, found.evidence, detector.version)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import Q
 
 from crawler import selectors
 from crawler.models import Decision, Tombstone, Video
 from crawler.services import cleaning
+from crawler.storage import Away, clips
 
 State = Video.State
+log = logging.getLogger(__name__)
 PERMISSION = "crawler.review_video"
 
 
@@ -119,27 +123,40 @@ def video_takedown(video_id: int, *, reason: str) -> Tombstone:
                 "reason": reason[:200],
             },
         )
-        files = _files(video)
+        stone.leftovers = sorted({*stone.leftovers, *_files(video)})
+        stone.save(update_fields=["leftovers"])
         if prints:
             prints.delete()
         video.checks.all().delete()
         _empty(video, reason)
-        transaction.on_commit(lambda: _remove(files))
+        transaction.on_commit(takedowns_finish)
     return stone
 
 
-def _remove(files: list[Path]) -> None:
-    for path in files:
-        path.unlink(missing_ok=True)
+def takedowns_finish() -> int:
+    """How many take-downs still have files, because the store is away; the next call tries them again. Nobody can see them meanwhile."""
+    waiting = list(Tombstone.objects.exclude(leftovers=[]))
+    for done, stone in enumerate(waiting):
+        try:
+            for name in stone.leftovers:
+                if not _is_shared(name):
+                    clips().discard(name)
+        except Away as error:
+            log.warning("files of a take-down stay until the store is back: %s", error)
+            return len(waiting) - done
+        Tombstone.objects.filter(pk=stone.pk, leftovers=stone.leftovers).update(leftovers=[])
+    return 0
 
 
-def _files(video: Video) -> list[Path]:
-    """The video's files, but not those that another row shares (the same bytes found under two ids)."""
-    if not video.file or Video.objects.filter(file=video.file).exclude(pk=video.pk).exclude(state=State.DROPPED).exists():
-        return []
-    root = Path(settings.MEDIA_ROOT)
-    part = root / "parts" / f"{video.platform}-{video.platform_id}.part"
-    return [root / video.file, cleaning.features_path(video), part, part.with_suffix(".json")]
+def _files(video: Video) -> list[str]:
+    part = f"parts/{video.platform}-{video.platform_id}"
+    return [video.file, cleaning.features_name(video), f"{part}.part", f"{part}.json"] if video.file else []
+
+
+def _is_shared(name: str) -> bool:
+    """Whether another row needs the file: the same bytes found under two ids."""
+    digest = PurePosixPath(name).stem
+    return Video.objects.filter(Q(file=name) | Q(sha256=digest)).exclude(state=State.DROPPED).exists()
 
 
 def _empty(video: Video, reason: str) -> None:

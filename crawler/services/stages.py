@@ -28,6 +28,7 @@ from crawler.services import outages, terms
 from crawler.services.claims import claimed
 from crawler.services.manners import budget_of, client_of, platforms_of, settings_checked, settings_of
 from crawler.services.videos import STEPS, posts_insert, video_advance
+from crawler.storage import Away
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much there is
 MAX_VISIT_ATTEMPTS = 3
@@ -297,7 +298,7 @@ class _Round:
     def _in_thread(video_id: int) -> None:
         try:
             video_advance(video_id)
-        except Unreachable:  # counted on the row; _finish_videos comes back to it
+        except (Unreachable, Away):  # _finish_videos comes back to it
             pass
         finally:
             connections.close_all()
@@ -319,7 +320,7 @@ class _Round:
                 self.progress("videos", place, len(ids))
                 try:
                     video_advance(video_id)
-                except Unreachable:  # counted on the row; the next pass comes back to it
+                except (Unreachable, Away):  # the next pass comes back to it
                     continue
 
 

@@ -34,7 +34,8 @@ State = Video.State
 def video_advance(video_id: int) -> Video:
     """The video after as many steps as it can take now.
 
-    Raises Unreachable when a step must be tried again later. A video on which another worker is at work is returned as it is.
+    Raises Unreachable when a step must be tried again later, and Away when the store of the clips must be: that is no try of the
+    platform's, so it is not counted. A video on which another worker is at work is returned as it is.
     """
     video = Video.objects.select_related("stage").get(pk=video_id)
     with claimed(video) as mine:

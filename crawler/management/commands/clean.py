@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from crawler import services
+from crawler.storage import Away
 
 
 class Command(BaseCommand):
@@ -16,5 +17,8 @@ class Command(BaseCommand):
         parser.add_argument("--recheck", action="store_true", help="also run checks whose version has risen since")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        counts = services.clean_waiting(recheck=options["recheck"])
+        try:
+            counts = services.clean_waiting(recheck=options["recheck"])
+        except Away as error:
+            raise CommandError(f"{error}; what was done is kept, run it again") from error
         self.stdout.write("\n".join(f"{count:>7}  {name}" for name, count in sorted(counts.items())) or "nothing waits")

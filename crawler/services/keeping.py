@@ -1,0 +1,30 @@
+"""Every file that the rows name, where clips are kept: for a site that moves from its disk to a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from crawler.models import Fingerprint, Video
+from crawler.services import cleaning
+from crawler.storage import clips
+
+
+def clips_keep(progress: Callable[[int, int], None] | None = None) -> tuple[int, list[str]]:
+    """(files that were put there now, names of those that are neither there nor on this machine). Raises Away; run it again then."""
+    kept, lost = 0, []
+    missing = clips().missing(_files())
+    for place, name in enumerate(missing, start=1):
+        try:
+            clips().keep(name)
+            kept += 1
+        except FileNotFoundError:
+            lost.append(name)
+        if progress:
+            progress(place, len(missing))
+    return kept, lost
+
+
+def _files() -> Iterator[tuple[str, int | None]]:
+    yield from Video.objects.exclude(file="").order_by("pk").values_list("file", "size_bytes").iterator(chunk_size=2000)
+    for row in Fingerprint.objects.exclude(video__file="").select_related("video").order_by("pk").iterator(chunk_size=2000):
+        yield cleaning.features_name(row.video), None
