@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +15,10 @@ MLFLOW_URI = "MLFLOW_TRACKING_URI"
 
 
 class Tracker(Protocol):
+    """ended: FINISHED, KILLED (stopped, to go on later) or FAILED."""
+
     def write(self, row: Mapping[str, Any]) -> None: ...
-    def close(self) -> None: ...
+    def close(self, ended: str) -> None: ...
 
 
 def trackers_of(recipe: Recipe, folder: Path, *, step: int) -> list[Tracker]:
@@ -58,16 +61,26 @@ class TensorBoard:
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, step)
 
-    def close(self) -> None:
+    def close(self, ended: str) -> None:
         self._writer.close()
 
 
 class MLflow:
-    """One run on the server that MLFLOW_TRACKING_URI names; its id is kept in mlflow.txt, so that a resumed run goes on with it."""
+    """One run on the server that MLFLOW_TRACKING_URI names; its id is kept in mlflow.txt, so that a resumed run goes on with it.
+
+    A server that fails while the run goes on costs the numbers sent there, not the run: metrics.jsonl holds them all.
+    """
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self._mlflow = _imported("mlflow", "mlflow", f"unset {MLFLOW_URI}")
-        kept = folder / "mlflow.txt"
+        self._failures = self._mlflow.exceptions.MlflowException
+        self._lost = False
+        try:
+            self._start(recipe, folder / "mlflow.txt")
+        except self._failures as error:
+            raise ValueError(f"{MLFLOW_URI}: {error}; start that server, or unset {MLFLOW_URI}") from error
+
+    def _start(self, recipe: Recipe, kept: Path) -> None:
         if kept.is_file():
             self._mlflow.start_run(run_id=kept.read_text(encoding="utf-8").strip())
             return
@@ -77,7 +90,16 @@ class MLflow:
 
     def write(self, row: Mapping[str, Any]) -> None:
         numbers, step = scalars(row)
-        self._mlflow.log_metrics(numbers, step=step)
+        self._unless_lost(self._mlflow.log_metrics, numbers, step=step)
 
-    def close(self) -> None:
-        self._mlflow.end_run()
+    def close(self, ended: str) -> None:
+        self._unless_lost(self._mlflow.end_run, ended)
+
+    def _unless_lost(self, call: Callable[..., Any], *given: Any, **named: Any) -> None:
+        if self._lost:
+            return
+        try:
+            call(*given, **named)
+        except self._failures as error:
+            self._lost = True  # asking again at every line would hold the training up for minutes each time
+            print(f"MLflow is told no more of this run ({error}); metrics.jsonl goes on", file=sys.stderr)

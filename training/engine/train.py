@@ -385,11 +385,16 @@ def tracked(run: Run) -> Iterator[None]:
     """While entered, the main process's numbers also go where the recipe and the environment say."""
     if run.processes.is_main:
         run.trackers = trackers_of(run.recipe, run.folder, step=run.progress.step)
+    ended = "FAILED"
     try:
         yield
+        ended = "FINISHED"
+    except Stopped:
+        ended = "KILLED"
+        raise
     finally:
         for tracker in run.trackers:
-            tracker.close()
+            tracker.close(ended)
 
 
 def _prepared(

@@ -32,6 +32,10 @@ def tensorboard(monkeypatch):
     return Writer.made
 
 
+class ServerGone(Exception):
+    pass
+
+
 @pytest.fixture
 def mlflow(monkeypatch):
     """A module that keeps what it was asked."""
@@ -39,7 +43,8 @@ def mlflow(monkeypatch):
     module.start_run = lambda **given: calls.append(("start", given)) or SimpleNamespace(info=SimpleNamespace(run_id="abc"))
     module.log_params = lambda values: calls.append(("params", values))
     module.log_metrics = lambda values, step: calls.append(("metrics", values, step))
-    module.end_run = lambda: calls.append(("end",))
+    module.end_run = lambda status: calls.append(("end", status))
+    module.exceptions = SimpleNamespace(MlflowException=ServerGone)
     monkeypatch.setitem(sys.modules, "mlflow", module)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
     return calls
@@ -63,7 +68,31 @@ def test_both_are_told_every_number_and_a_resumed_run_goes_on(release, tmp_path,
     assert [given for what, *given in mlflow if what == "start"] == [[{"run_name": "debug-1"}], [{"run_id": "abc"}]]
     assert sum(what == "params" for what, *_ in mlflow) == 1
     assert [call for call in mlflow if call[0] == "metrics"][-1][1].keys() == {name for name, _, _ in after.rows}
-    assert mlflow[-1] == ("end",)
+    assert [call for call in mlflow if call[0] == "end"] == [("end", "FAILED"), ("end", "FINISHED")]
+
+
+def test_a_server_that_goes_away_costs_its_numbers_and_not_the_run(release, tmp_path, tiny, mlflow, monkeypatch, capsys):
+    asked = []
+
+    def gone(*given, **named):
+        asked.append(given)
+        raise ServerGone("connection refused")
+
+    monkeypatch.setattr(sys.modules["mlflow"], "log_metrics", gone)
+    train.train(overridden(tiny, {"epochs": 1, "val_fraction": 0.0}), release, tmp_path / "run")
+    assert (tmp_path / "run" / "finished.json").is_file()
+    assert len(asked) == 1
+    assert capsys.readouterr().err.count("MLflow is told no more of this run (connection refused)") == 1
+    monkeypatch.setattr(sys.modules["mlflow"], "start_run", gone)
+    with pytest.raises(ValueError, match="connection refused; start that server, or unset MLFLOW_TRACKING_URI"):
+        train.train(tiny, release, tmp_path / "second")
+
+
+def test_a_stopped_run_is_not_called_finished(release, tmp_path, tiny, mlflow, monkeypatch):
+    monkeypatch.setattr(train.Run, "_stop_agreed", lambda run: True)
+    with pytest.raises(train.Stopped):
+        train.train(tiny, release, tmp_path / "run")
+    assert mlflow[-1] == ("end", "KILLED")
 
 
 @pytest.mark.parametrize(
