@@ -50,6 +50,8 @@ EDITS: dict[str, list[str]] = {
 LOOKING = (child.look, child.Eye, child.content_box, child.span, child.frame_hashes, child.shrink, child.means, child.store_features)
 
 NUMBERS = (child.HASH_FPS, child.FEATURE_FRAMES, child.FEATURE_SIDE, child.FEATURES_PER_FRAME, child.PICTURE_SIDE)
+# What a look depends on beside the clip; read here, once, since a parser of CPython 3.11 fails where two threads use it at a time.
+CODE = hashlib.sha256(f"{[inspect.getsource(part) for part in LOOKING]}{NUMBERS}".encode()).hexdigest()
 
 
 class Looks:
@@ -58,7 +60,6 @@ class Looks:
     def __init__(self, folder: Path, *, seconds: int = SECONDS) -> None:
         self.folder, self.seconds, self.kept = folder, seconds, Path(settings.VAR_DIR) / "bench" / "looks"
         self.kept.mkdir(parents=True, exist_ok=True)
-        self.code = hashlib.sha256(f"{[inspect.getsource(part) for part in LOOKING]}{NUMBERS}".encode()).hexdigest()
 
     def of(self, clip: Path, edit: str = "") -> media.Look:
         """What the pipeline would store of the clip's first seconds at 160 p, edited; "" for unedited."""
@@ -75,7 +76,7 @@ class Looks:
         return (self.kept / f"{self._name(clip, edit)}.npz").is_file()
 
     def _name(self, clip: Path, edit: str) -> str:
-        parts = [hashlib.sha256(clip.read_bytes()).hexdigest(), edit, str(EDITS.get(edit)), str(self.seconds), SMALL, self.code]
+        parts = [hashlib.sha256(clip.read_bytes()).hexdigest(), edit, str(EDITS.get(edit)), str(self.seconds), SMALL, CODE]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
     def _make(self, clip: Path, edit: str, kept: Path) -> None:
