@@ -44,7 +44,7 @@ def is_locked() -> bool:
 
 @contextmanager
 def unlocked() -> Iterator[None]:
-    """For replacing the whole database by a backup, and for nothing else; inside a transaction, so that no other sees it."""
+    """For replacing the whole database by a backup, for RETAIN_AUDIT_DAYS, and for nothing else; in a transaction, so that no other sees it."""
     was_locked = is_locked()
     unlock()
     yield

@@ -263,6 +263,7 @@ CELERY_BEAT_SCHEDULE = {
     "quality-report": {"task": "qa.tasks.consistency_report", "schedule": crontab(minute=0, hour=3)},
     "second-opinions": {"task": "qa.tasks.second_opinions", "schedule": crontab(minute=20, hour=3)},
     "resume-lost-releases": {"task": "qa.tasks.resume_lost_jobs", "schedule": crontab(minute="*/5")},
+    "retention": {"task": "config.tasks.retention_sweep", "schedule": crontab(minute=40, hour=4)},
     "prepare-releases": {"task": "training.tasks.prepare_releases", "schedule": crontab(minute=30)},
     "resume-stale-runs": {"task": "training.tasks.resume_stale", "schedule": crontab(minute="*/5")},
 }
@@ -343,6 +344,16 @@ TRAIN_STALE_S = env.number("TRAIN_STALE_S", 120.0, minimum=0.2)  # no heartbeat 
 TRAIN_GRACE_S = env.number("TRAIN_GRACE_S", 60.0)  # from SIGTERM (checkpoint, then stop) to SIGKILL
 PREPARE_RELEASES = env.flag("PREPARE_RELEASES", True)  # make the newest releases ready to be trained on, once an hour
 TRAIN_TIME_LIMIT_S = env.number("TRAIN_TIME_LIMIT_S", 7 * 24 * 3600.0, minimum=1)
+
+# --- how long things are kept (config/retention.py); 0: for ever ------------------------------------------------
+RETAIN_RECORDS_DAYS = env.integer("RETAIN_RECORDS_DAYS", 0, maximum=36500)
+RETAIN_REJECTED_DAYS = env.integer("RETAIN_REJECTED_DAYS", 0, maximum=36500)
+RETAIN_DRAFTS_DAYS = env.integer("RETAIN_DRAFTS_DAYS", 0, maximum=36500)
+RETAIN_LOGS_DAYS = env.integer("RETAIN_LOGS_DAYS", 0, maximum=36500)
+RETAIN_TASKS_DAYS = env.integer("RETAIN_TASKS_DAYS", 0, maximum=36500)
+RETAIN_AUDIT_DAYS = env.integer("RETAIN_AUDIT_DAYS", 0, maximum=36500)
+if 0 < RETAIN_AUDIT_DAYS < 30:
+    raise ImproperlyConfigured("RETAIN_AUDIT_DAYS must be 30 or more (0: for ever): sign-ins are counted from the audit log")
 
 # --- watching ---------------------------------------------------------------------------------------------------
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")  # who sends it may read /metrics; empty: this machine alone may

@@ -78,6 +78,8 @@ def _reopen(video: Video, user: Any) -> None:
     """Takes back what was carried out. Raises PermissionDenied unless it was this person's word that carried it out."""
     if video.decisions.order_by("-pk").values_list("person_id", flat=True).first() != user.pk:
         raise PermissionDenied("only the person who decided can undo")
+    if video.state == State.DROPPED and video.sha256 and not video.file:
+        raise ValidationError("the clip itself is gone: it was kept for as long as turned-down clips are (RETAIN_REJECTED_DAYS)", code="gone")
     if video.number is not None:
         cleaning.number_return(video)
     video.state, video.reason, video.accepted_at = State.REVIEW, "; ".join(_doubts(video))[:200], None

@@ -46,6 +46,8 @@ def test_production_refuses_to_start_without(tmp_path, name):
         ("DATABASE_URL", "sqlite:////tmp/x", "must name a PostgreSQL database"),
         ("ALLOWED_HOSTS", "*", "must name the hosts"),
         ("SECRET_KEY", "short", "50 characters"),
+        ("RETAIN_AUDIT_DAYS", "7", "must be 30 or more"),
+        ("RETAIN_LOGS_DAYS", "-1", "outside 0..36500"),
         ("LEASE_S", "soon", "LEASE_S='soon' is not a whole number"),
     ],
 )

@@ -21,7 +21,7 @@ def people(db):
 
 
 def doubtful(rank: float | None = None, **fields):
-    video = VideoFactory(state="review", number=None, accepted_at=None, reason="text: violence", file="", **fields)
+    video = VideoFactory(state="review", number=None, accepted_at=None, reason="text: violence", **fields)
     video.checks.create(name="text-lexicon", verdict=Check.Verdict.REVIEW, reason="text: violence")
     if rank is not None:
         video.checks.create(name="violence", version=2, verdict=Check.Verdict.UNABLE, evidence={"rank": rank})
