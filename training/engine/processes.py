@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +42,12 @@ class Processes:
         values: list[Any] = [None] * self.world
         distributed.all_gather_object(values, value)
         return values
+
+    def follow_main(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Gives each tensor, in place, the main process's values."""
+        if self.world > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
 
     def wait(self) -> None:
         if self.world > 1:

@@ -182,6 +182,8 @@ class Run:
             confusion += metrics.confusion(batch.label.cpu().numpy(), predicted.cpu().numpy(), recipe.num_classes)
         if hook := getattr(self.net, "after_backward", None):  # a network that changes its gradients itself (OGM-GE)
             hook(opinions, batch.label)
+            # Each process judged its own clips and drew its own noise; with gradients apart their networks would drift apart.
+            self.processes.follow_main(p.grad for p in self.net.parameters() if p.grad is not None)
         self._update()
         progress.confusion, progress.loss_sum = confusion.tolist(), progress.loss_sum + loss_sum.item()
         progress.step += 1

@@ -258,9 +258,12 @@ VIDEO_ALONE = {
 }
 
 
-def run_processes(world, release, folder, *, accident=()):
+MODULATED = {"network": "ogm_ge", "net_options": json.dumps({"small": True, "num_snippets": 2}), "store": "off", "epochs": "1"}
+
+
+def run_processes(world, release, folder, *, settings=VIDEO_ALONE, accident=()):
     """The exit status of a run by this many processes."""
-    more = [part for key, value in VIDEO_ALONE.items() for part in ("--set", f"{key}={value}")]
+    more = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     start = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={world}"] if world > 1 else []
     module = ["-m", "tests.training.engine.dying", *accident] if accident else ["-m", "training.engine.train"]
     command = [sys.executable, *start, *module, *arguments(release, folder, *more, "--resume")]
@@ -293,6 +296,13 @@ def test_two_processes_killed_and_resumed_equal_uninterrupted(by_two, release, t
     assert runs.load_state(folder / "checkpoints" / "last.pt")["progress"]["step"] == 3
     assert run_processes(2, release, folder) == 0
     assert_same_run(by_two, folder)
+
+
+@pytest.mark.slow
+def test_processes_that_change_their_gradients_themselves_keep_one_network(release, tmp_path):
+    assert run_processes(2, release, tmp_path / "run", settings=MODULATED, accident=("nobody", "0")) == 0
+    first, second = ((tmp_path / f"weights-{rank}").read_text() for rank in range(2))
+    assert first == second
 
 
 def _wait_until_gone(folder):
