@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
+from qa.export.clips import CLASSES, SPLITS, Clip, columns
 from qa.export.description import Description
 from qa.rules.statistics import SHORT_S, duration_histogram, emotion_rows
 
@@ -15,7 +15,7 @@ from qa.rules.statistics import SHORT_S, duration_histogram, emotion_rows
 def render(about: Description, clips: Sequence[Clip], counts: Mapping[str, Mapping[str, int]]) -> str:
     """The whole README.md."""
     parts = [_front_matter(about, len(clips)), f"# {about.title}\n", _summary(about, clips), _loading(about), _table(clips, counts)]
-    return "\n".join([*parts, _columns(), _datasheet(about, clips), _citation()])
+    return "\n".join([*parts, _columns(about), _datasheet(about, clips), _citation()])
 
 
 def _front_matter(about: Description, num_clips: int) -> str:
@@ -41,13 +41,15 @@ def _summary(about: Description, clips: Sequence[Clip]) -> str:
             f"\n**{about.facts['num_simulated']} of {about.facts['num_annotators']} annotators are simulated:** "
             "programs, not people. Do not use these labels as human judgements.\n"
         )
-    if about.media == "none":
-        text += "\nThe clips themselves are not in this folder.\n"
+    if not about.with_media:
+        text += "\nThe clips themselves are not in this folder" + (
+            "; `media_key` says where each lies.\n" if about.media == "s3" else ".\n"
+        )
     return text
 
 
 def _loading(about: Description) -> str:
-    lines = ['load_dataset("videofolder", data_dir="<this folder>")'] if about.media != "none" else []
+    lines = ['load_dataset("videofolder", data_dir="<this folder>")'] if about.with_media else []
     if "parquet" in about.formats:
         lines.append('load_dataset("parquet", data_dir="<this folder>/parquet")')
     lines = lines or ['load_dataset("json", data_files={"train": "train/metadata.jsonl", "test": "test/metadata.jsonl"})']
@@ -74,8 +76,8 @@ def _table(clips: Sequence[Clip], counts: Mapping[str, Mapping[str, int]]) -> st
     return "\n".join(lines)
 
 
-def _columns() -> str:
-    rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in COLUMNS.items())
+def _columns(about: Description) -> str:
+    rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in columns(about.media).items())
     return f"## Columns\n\n| column | meaning |\n|---|---|\n{rows}\n"
 
 

@@ -35,6 +35,7 @@ class Clip:
     term: str
     stage: str
     source: Path
+    media_key: str = ""  # s3://bucket/key, in a release whose clips stay in the bucket
 
     @property
     def name(self) -> str:
@@ -63,6 +64,7 @@ class Clip:
             "term": self.term,
             "stage": self.stage,
             "sha256": self.sha256,
+            **({"media_key": self.media_key} if self.media_key else {}),
         }
 
 
@@ -88,3 +90,8 @@ COLUMNS = {
     "stage": "crawl stage that found the clip",
     "sha256": "sha256 of the clip",
 }
+
+
+def columns(media: str) -> dict[str, str]:
+    """Those of a release whose clips come this way."""
+    return COLUMNS | ({"media_key": "where the clip lies: s3://bucket/key"} if media == "s3" else {})

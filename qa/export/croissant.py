@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qa.export.clips import COLUMNS, SPLITS, Clip
+from qa.export.clips import SPLITS, Clip, columns
 from qa.export.description import Description
 
 CONTEXT = {
@@ -68,8 +68,8 @@ def render(folder: Path, about: Description, clips: Sequence[Clip]) -> str:
         "version": "1.0.0",
         "datePublished": about.facts.get("labelled_until") or "1970-01-01",
         "citeAs": "eMotions: A Large-Scale Dataset and Audio-Visual Fusion Network for Emotion Analysis in Short-form Videos",
-        "distribution": [_file(folder, split) for split in SPLITS] + ([_clips(split) for split in SPLITS] if about.media != "none" else []),
-        "recordSet": [_records(split) for split in SPLITS],
+        "distribution": [_file(folder, split) for split in SPLITS] + ([_clips(split) for split in SPLITS] if about.with_media else []),
+        "recordSet": [_records(split, columns(about.media)) for split in SPLITS],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
@@ -98,14 +98,14 @@ def _clips(split: str) -> dict[str, Any]:
     }
 
 
-def _records(split: str) -> dict[str, Any]:
+def _records(split: str, known: dict[str, str]) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": split,
         "name": split,
         "description": f"The {split} part.",
         "key": {"@id": f"{split}/file_name"},
-        "field": [_field(split, name, meaning) for name, meaning in COLUMNS.items()],
+        "field": [_field(split, name, meaning) for name, meaning in known.items()],
     }
 
 

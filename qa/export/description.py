@@ -16,3 +16,8 @@ class Description:
     formats: tuple[str, ...] = ()
     short: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def with_media(self) -> bool:
+        """Whether the clips lie in the folder."""
+        return self.media in ("link", "copy")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
+from qa.export.clips import CLASSES, SPLITS, Clip
 
 CHUNK_BYTES = 256 * 2**20  # of clips in one parquet file or shard
 CHUNK_CLIPS = 5000
@@ -36,7 +36,7 @@ def write_parquet(folder: Path, clips: Sequence[Clip], *, with_media: bool, vari
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _parquet_schema(pa)
+    schema = _parquet_schema(pa, clips[0].fields())
     (folder / "parquet").mkdir()
     for split, chosen in _by_split(clips):
         chunks = list(_chunks(chosen)) or [[]]
@@ -79,7 +79,7 @@ def write_csv(folder: Path, clips: Sequence[Clip], *, with_media: bool, variant:
     for split, chosen in _by_split(clips):
         with (folder / "csv" / f"{split}.csv").open("w", encoding="utf-8", newline="") as lines:
             writer = csv.writer(lines, lineterminator="\n")
-            writer.writerow(COLUMNS)
+            writer.writerow(clips[0].fields())
             writer.writerows([cell(value) for value in clip.fields().values()] for clip in chosen)
 
 
@@ -120,12 +120,14 @@ def _chunks(clips: Sequence[Clip], *, most_bytes: int = CHUNK_BYTES) -> Iterator
         yield chunk
 
 
-def _parquet_schema(pa: Any) -> Any:
+def _parquet_schema(pa: Any, fields: dict[str, Any]) -> Any:
     text, number, texts, numbers = pa.string(), pa.float64(), pa.list_(pa.string()), pa.list_(pa.float64())
     columns = {"video_data": pa.binary(), "name": text, "label": text, "class_id": pa.int8(), "split": text, "platform": text}
     columns |= {"duration_s": number, "frames": pa.int64(), "width": pa.int32(), "height": pa.int32(), "fps": number}
     columns |= {"decided_by": text, "votes": texts, "vote_rungs": texts, "adjectives": texts, "confidences": numbers}
     columns |= {"posterior": numbers, "difficulty": number, "term": text, "stage": text, "sha256": text}
+    if "media_key" in fields:
+        columns["media_key"] = text
     return pa.schema(list(columns.items()))
 
 

@@ -22,7 +22,7 @@ from qa.export.description import Description
 from qa.export.formats import FORMATS, write_metadata
 
 FORMAT_VERSION = 1
-MEDIA = ("link", "copy", "none")
+MEDIA = ("link", "copy", "s3", "none")
 BLOCK = 1 << 20
 
 
@@ -125,7 +125,9 @@ def _check(about: Description, clips: Sequence[Clip]) -> None:
         raise ReleaseError(f"unknown format {', '.join(sorted(unknown))}: choose from {', '.join(FORMATS)}")
     if not clips:
         raise ReleaseError("there is no labelled video to release: label some first")
-    if about.media != "none":
+    if about.media == "s3" and not all(clip.media_key for clip in clips):
+        raise ReleaseError("the clips are kept on this machine, not in a bucket (MEDIA_BUCKET): choose link, copy or none")
+    if about.with_media:
         for clip in clips:
             if not clip.source.is_file():
                 raise ReleaseError(
@@ -134,7 +136,7 @@ def _check(about: Description, clips: Sequence[Clip]) -> None:
 
 
 def _write(draft: Path, clips: Sequence[Clip], about: Description, progress: Callable[[int, int], None] | None) -> None:
-    with_media = about.media != "none"
+    with_media = about.with_media
     draft.mkdir()
     write_metadata(draft, clips, with_media=with_media, variant=about.variant)
     files: dict[str, dict[str, Any]] = {}
@@ -159,6 +161,10 @@ def _write(draft: Path, clips: Sequence[Clip], about: Description, progress: Cal
         "formats": sorted(about.formats),
         "adjective_table": about.facts.get("adjective_table", 1),
     }
+    if about.media == "s3":
+        facts["objects"] = {
+            f"{clip.split}/{clip.file_name}": {"key": clip.media_key, "sha256": clip.sha256, "bytes": clip.size_bytes} for clip in clips
+        }
     write_manifest(draft, files, facts)
 
 
@@ -222,7 +228,9 @@ def _verify_rows(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
             for name, row in rows.items()
             if f"{row['split']}/{name}" not in manifest["files"]
         ]
-    return []
+    told = {f"{row['split']}/{name}": row["media_key"] for name, row in rows.items() if "media_key" in row}
+    objects = {name: facts["key"] for name, facts in manifest.get("objects", {}).items()}
+    return [] if told == objects else ["release.json: its keys are not those of metadata.jsonl"]
 
 
 def _is_inside(folder: Path, path: Path) -> bool:

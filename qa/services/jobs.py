@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from crawler.services import Away
 from qa.models import Job, ReleaseJob, SimulationJob
 
 J = TypeVar("J", bound=Job)
@@ -23,16 +24,21 @@ def job_take(model: type[J], job_id: int, **fresh: Any) -> J | None:
 
     One worker at a time, by a conditional UPDATE: a doubled message finds the job taken. A job whose worker died begins again.
     """
-    taken = _free(model).filter(pk=job_id).update(state=Job.State.RUNNING, alive_at=timezone.now(), **fresh)
+    taken = _free(model).filter(pk=job_id).update(state=Job.State.RUNNING, alive_at=timezone.now(), problem="", **fresh)
     return model._default_manager.select_related("created_by").get(pk=job_id) if taken else None
 
 
 @contextmanager
 def job_ending(job: Job) -> Iterator[dict[str, Any]]:
-    """Ends the job with what the block puts into the dictionary, or as failed with the reason; only a refusal is not raised again."""
+    """Ends the job with what the block puts into the dictionary, or as failed with the reason; only a refusal is not raised again.
+
+    Where the store of the clips is away, the job waits instead.
+    """
     outcome: dict[str, Any] = {}
     try:
         yield outcome
+    except Away as error:  # the store of the clips does not answer: the sweep begins the job again
+        type(job)._default_manager.filter(pk=job.pk).update(state=Job.State.WAITING, problem=str(error))
     except ValidationError as error:
         _end(job, Job.State.FAILED, problem=" ".join(error.messages))
     except Exception as error:

@@ -15,6 +15,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from annotation.services import announce
+from crawler.services import Away
+from crawler.services import clips as kept_clips
 from qa import export, selectors
 from qa.export import Clip, Description
 from qa.models import Release, ReleaseItem
@@ -69,7 +71,7 @@ def release_make(
     chosen = [source.rows[i] for i in choice.positions]
     try:
         about = Description(variant, TITLES[variant], seed, media, tuple(formats), tuple(choice.short), source.facts)
-        clips = _clips(chosen, choice, source)
+        clips = _clips(chosen, choice, source, about)
         folder, _ = export.write_release(Path(out_dir).resolve() / variant, clips, about, progress=progress)
     except export.ReleaseError as error:
         raise ValidationError(str(error), code="release") from error
@@ -95,7 +97,23 @@ def release_verify(folder: Path | str) -> list[str]:
         row = Release.objects.filter(path=str(folder.resolve())).first()
         if row and row.sha256 != export.sha256_of(folder / "release.json"):
             problems.append(f"release.json: is not the one that was registered as {row.name}")
-    return problems
+    return problems or _objects_missing(export.read_manifest(folder).get("objects", {}))
+
+
+def _objects_missing(objects: dict[str, dict[str, Any]]) -> list[str]:
+    """What is wrong with the clips of a release that stay in the bucket. Their bytes were read back when they were put there."""
+    if not objects:
+        return []
+    start = kept_clips().key("_").removesuffix("_") or "no bucket"
+    strange = sum(not facts["key"].startswith(start) for facts in objects.values())
+    if strange:
+        return [f"{strange} clips lie in another bucket than this site's (MEDIA_BUCKET) and cannot be checked"]
+    names = {facts["key"].removeprefix(start): (name, facts) for name, facts in objects.items()}
+    try:
+        gone = kept_clips().missing((kept, facts["bytes"] or None) for kept, (_, facts) in names.items())
+    except Away as error:
+        return [f"its clips cannot be checked now: {error}"]
+    return [f"{names[kept][0]}: {start}{kept} is not there with {names[kept][1]['bytes']:,} bytes" for kept in gone]
 
 
 @dataclass(frozen=True)
@@ -131,8 +149,9 @@ def releases_diff(first: Path | str, second: Path | str) -> Difference:
     )
 
 
-def _clips(rows: Sequence[selectors.Labelled], choice: Choice, source: Source) -> list[Clip]:
-    media_root = Path(settings.MEDIA_ROOT)
+def _clips(rows: Sequence[selectors.Labelled], choice: Choice, source: Source, about: Description) -> list[Clip]:
+    """Raises Away where a clip must be brought here first and its store does not answer."""
+    store = kept_clips()
     clips = []
     for row, is_test in zip(rows, choice.is_test.tolist(), strict=True):
         cast = source.votes.get(row.sample_id, [])
@@ -158,7 +177,8 @@ def _clips(rows: Sequence[selectors.Labelled], choice: Choice, source: Source) -
                 difficulty=source.difficulties.get(row.sample_id),
                 term=row.term or "",
                 stage=row.stage or "",
-                source=media_root / row.file,
+                source=store.fetched(row.file, sha256=row.sha256) if about.with_media else Path(row.file),
+                media_key=store.key(row.file) if about.media == "s3" else "",
             )
         )
     return clips

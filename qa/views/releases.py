@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from crawler.services import clips
 from qa import export, selectors, services, tasks
 from qa.models import Release
 from qa.rules.variants import BALANCED_LIMITS, TEST_VARIANT_SIZE, TITLES, VARIANTS
@@ -23,7 +24,12 @@ from qa.rules.variants import BALANCED_LIMITS, TEST_VARIANT_SIZE, TITLES, VARIAN
 SHOWN_DIFFERENCES = 200
 SHOWN_JOBS = 20
 MOST_SEED = 2**31 - 1
-MEDIA_NAMES = {"link": gettext_lazy("hard links"), "copy": gettext_lazy("copies"), "none": gettext_lazy("left out")}
+MEDIA_NAMES = {
+    "link": gettext_lazy("hard links"),
+    "copy": gettext_lazy("copies"),
+    "s3": gettext_lazy("left in the bucket, by their keys"),
+    "none": gettext_lazy("left out"),
+}
 
 
 class ReleaseForm(forms.Form):
@@ -38,7 +44,9 @@ class ReleaseForm(forms.Form):
     )
     neutral = forms.IntegerField(label=gettext_lazy("Neutral in eMotions_balanced"), min_value=1, initial=BALANCED_LIMITS["Neutral"])
     test_size = forms.IntegerField(label=gettext_lazy("Videos in eMotions_test"), min_value=1, initial=TEST_VARIANT_SIZE)
-    clips = forms.ChoiceField(label=gettext_lazy("Clips"), choices=list(MEDIA_NAMES.items()))
+    clips = forms.ChoiceField(
+        label=gettext_lazy("Clips"), choices=lambda: [(key, name) for key, name in MEDIA_NAMES.items() if key != "s3" or clips().key("_")]
+    )
     formats = forms.MultipleChoiceField(
         label=gettext_lazy("Also as"), choices=[(key, key) for key in export.FORMATS], required=False, widget=forms.CheckboxSelectMultiple
     )

@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 from annotation.models import Assignment, Delivery, Webhook
 from annotation.rules.taxonomy import EMOTIONS
 from crawler.models import Video
+from crawler.services import clips_keep
 from qa import selectors, services, tasks
 from qa.models import AdjustmentStep, ConsistencyReport, CrossCheckSet, MosRating, Release, ReleaseJob, SimulationJob
 from qa.rules.protocol import Settings
@@ -332,6 +333,21 @@ def test_a_job_whose_worker_died_begins_again(dataset, engineer, settings):
     half.mkdir(parents=True)
     assert services.release_job_run(job.pk) is not None
     assert not half.exists()
+
+
+def test_a_job_waits_while_the_store_of_the_clips_is_away(dataset, engineer, store, settings):
+    clips_keep()
+    for sample in dataset:
+        sample.video.path.unlink()
+    job = services.releases_ask(["all"], seed=1)[0]
+    with store.refusing(503):
+        assert services.release_job_run(job.pk) is None
+    job.refresh_from_db()
+    assert (job.state, "answers 503" in job.problem) == ("waiting", True)
+    ReleaseJob.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    assert tasks.resume_lost_jobs() == 1
+    job.refresh_from_db()
+    assert (job.state, job.problem) == ("done", "")
 
 
 def test_a_job_asked_for_while_the_broker_is_away_is_sent_later(dataset, engineer, monkeypatch, django_capture_on_commit_callbacks):

@@ -10,6 +10,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 
+from crawler import services as crawler_services
 from crawler.models import Video
 from qa import export, selectors, services
 from qa.models import Release, ReleaseItem
@@ -94,6 +95,36 @@ def test_without_media_nothing_is_claimed_about_clips(dataset, tmp_path):
     assert not list(release.folder.rglob("*.mp4"))
     assert services.release_verify(release.folder) == []
     assert pq.read_table(next((release.folder / "parquet").glob("test-*")))["video_data"].null_count == 7
+
+
+def test_with_s3_keys_the_clips_stay_in_the_bucket_and_are_looked_for_there(dataset, store, tmp_path):
+    crawler_services.clips_keep()
+    release = make(tmp_path, media="s3", formats=FORMATS)
+    row = export.read_rows(release.folder)["00000003.mp4"]
+    assert row["media_key"] == f"s3://clips/emotions/{dataset[2].video.file}"
+    assert store.buckets["clips"][row["media_key"].removeprefix("s3://clips/")] == dataset[2].video.path.read_bytes()
+    assert not list(release.folder.rglob("*.mp4"))
+    assert pq.read_table(next((release.folder / "parquet").glob("test-*")))["media_key"].null_count == 0
+    assert "`media_key`" in (release.folder / "README.md").read_text()
+    assert services.release_verify(release.folder) == []
+    with store.refusing(403):
+        assert services.release_verify(release.folder)[0].startswith("its clips cannot be checked now: ")
+    del store.buckets["clips"][f"emotions/{dataset[2].video.file}"]
+    assert services.release_verify(release.folder) == [
+        f"train/00000003.mp4: {row['media_key']} is not there with {dataset[2].video.size_bytes:,} bytes"
+    ]
+
+
+def test_clips_are_brought_from_the_bucket_for_a_release_with_media(dataset, store, tmp_path):
+    crawler_services.clips_keep()
+    for sample in dataset:
+        sample.video.path.unlink()
+    with store.refusing(503), pytest.raises(CommandError, match=r"all: s3://clips/.* answers 503 .* run it again"):
+        call_command("export_variants", out=tmp_path / "out", variants=["all"])
+    assert not Release.objects.exists()
+    release = make(tmp_path, media="copy")
+    assert len(list(release.folder.rglob("*.mp4"))) == 37
+    assert services.release_verify(release.folder) == []
 
 
 def test_verify_finds_nothing_wrong_with_a_fresh_release(release):
@@ -244,7 +275,8 @@ def test_unknown_names_are_refused_by_name(dataset, tmp_path):
     for options, words in (
         ({"variant": "half"}, "unknown variant 'half'"),
         ({"formats": ("xls",)}, "unknown format xls"),
-        ({"media": "s3"}, "media must be"),
+        ({"media": "cloud"}, "media must be"),
+        ({"media": "s3"}, "kept on this machine, not in a bucket"),
     ):
         with pytest.raises(ValidationError, match=words):
             make(tmp_path, **options)

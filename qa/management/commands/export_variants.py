@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from crawler.services import Away
 from qa import services
 from qa.export import FORMATS, MEDIA
 from qa.rules.variants import BALANCED_LIMITS, TEST_VARIANT_SIZE, VARIANTS
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", required=True, type=Path, metavar="DIR")
         parser.add_argument("--variants", type=names, default=list(VARIANTS), help=f"comma-separated; default {','.join(VARIANTS)}")
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--media", choices=MEDIA, default="link", help="hard link, copy, or leave the clips out")
+        parser.add_argument("--media", choices=MEDIA, default="link", help="hard link, copy, name the S3 keys, or leave the clips out")
         parser.add_argument("--format", type=names, default=[], dest="formats", help=f"also write: {','.join(FORMATS)}; comma-separated")
         for name, limit in BALANCED_LIMITS.items():
             parser.add_argument(f"--{name.lower()}", type=int, default=limit, help=f"{name} videos of the balanced variant")
@@ -63,6 +64,8 @@ class Command(BaseCommand):
     def _do(self, act: Callable[..., Any], variant: str, *args: Any, **options: Any) -> Any:
         try:
             return act(variant, *args, **options)
+        except Away as error:
+            raise CommandError(f"{variant}: {error}; what was brought here stays, run it again") from error
         except ValidationError as error:
             raise CommandError(f"{variant}: {' '.join(error.messages)}") from error
         except OSError as error:  # a full disk, a folder that may not be written
