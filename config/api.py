@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -17,8 +18,11 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from crawler.services import clips
+
 log = logging.getLogger(__name__)
 LEAST_FREE_BYTES = 256 * 2**20
+CLIPS_ASKED_S = 5
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -108,9 +112,13 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the site can take a vote: the database answers and the disk has room; else 503 naming what is wrong."""
-    checks = {"database": database_answers(), "disk": disk_has_room()}
-    ready = all(problem is None for problem in checks.values())
+    """200 when the site can take a vote: the database answers and the disk has room; else 503 naming what is wrong.
+
+    The store of the clips is told, but takes no site out of service: all of them would go at once, the status page with them.
+    """
+    needed = {"database": database_answers(), "disk": disk_has_room()}
+    ready = all(problem is None for problem in needed.values())
+    checks = needed | {"clips": clips_away()}
     body = {"status": "ready" if ready else "not ready", "checks": {name: problem or "ok" for name, problem in checks.items()}}
     return JsonResponse(body, status=200 if ready else 503)
 
@@ -122,6 +130,11 @@ def database_answers() -> str | None:
     except Exception as error:  # whatever is wrong, the page must say so instead of failing itself
         return type(error).__name__
     return None
+
+
+def clips_away() -> str | None:
+    """Asked at most every few seconds, whoever asks; where the store is, the status page tells those who may know."""
+    return "away" if cache.get_or_set("clips_away", clips().problem, CLIPS_ASKED_S) else None
 
 
 def disk_has_room() -> str | None:

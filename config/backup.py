@@ -1,7 +1,7 @@
 """Backups: one file with the database and the index of the media, verified when written and before it is restored.
 
-The clips themselves are not in it: they are files named by their content under the media folder, copied by any tool (rsync);
-the index says which ones belong to the database, and restoring tells which are missing.
+The clips themselves are not in it: they are files named by their content, in a bucket or under the media folder (copied by any
+tool); the index says which ones belong to the database, and restoring tells which are missing.
 """
 
 import csv
@@ -14,13 +14,12 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from django.conf import settings
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -28,7 +27,9 @@ from django.db.migrations.recorder import MigrationRecorder
 from config import audit
 from config.dumps import DumpError, dump_for, dump_of, holds_data, row_counts
 from config.models import Backup, Event
+from config.places import place_of
 from crawler.models import Video
+from crawler.services import Away, clips
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -49,33 +50,31 @@ class Restored:
 
 
 # --- making one -------------------------------------------------------------------------------------------------
-def backup_make(target: Path, *, portable: bool = False, overwrite: bool = False) -> Backup:
-    """Writes the backup beside its final name, reads it back, and only then gives it that name.
+def backup_make(target: Path | str, *, portable: bool = False, overwrite: bool = False) -> Backup:
+    """Writes the backup, reads it back, and only then puts it where it belongs: a path, or s3://bucket/key.
 
-    Raises BackupError if the target exists (unless overwrite), the disk is full or the copy does not verify.
+    Raises BackupError if the target exists (unless overwrite), the disk is full, the store refuses or the copy does not verify.
     """
-    if target.exists() and not overwrite:
-        raise BackupError(f"{target} exists: choose another name, or say --yes to replace it")
-    dump = dump_for(portable=portable)
-    part = target.with_name(f".{target.name}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as folder:
-            counts = dump.write(Path(folder) / dump.name)
-            _media_index(Path(folder) / MEDIA_INDEX)
-            _pack(part, Path(folder), [dump.name, MEDIA_INDEX], {"kind": dump.kind, "rows": counts})
-        with _opened(part):
-            pass
-        os.replace(part, target)
-        _sync_folder(target.parent)
-    except (OSError, DumpError) as error:
+        place = place_of(target)
+    except ValueError as error:
+        raise BackupError(str(error)) from error
+    dump = dump_for(portable=portable)
+    try:
+        if place.exists() and not overwrite:
+            raise BackupError(f"{place} exists: choose another name, or say --yes to replace it")
+        with place.draft() as part:
+            with tempfile.TemporaryDirectory(dir=part.parent, prefix=".backup-") as folder:
+                counts = dump.write(Path(folder) / dump.name)
+                _media_index(Path(folder) / MEDIA_INDEX)
+                _pack(part, Path(folder), [dump.name, MEDIA_INDEX], {"kind": dump.kind, "rows": counts})
+            with _opened(part):
+                pass
+            facts = {"sha256": _sha256(part), "size_bytes": part.stat().st_size}
+            place.put(part)
+    except (OSError, DumpError, Away) as error:
         raise BackupError(f"no backup was made: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
-    digest = _sha256(target)
-    return Backup.objects.create(
-        path=str(target), kind=dump.kind, sha256=digest, size_bytes=target.stat().st_size, rows=sum(counts.values())
-    )
+    return Backup.objects.create(path=str(place), kind=dump.kind, rows=sum(counts.values()), **facts)
 
 
 def _media_index(path: Path) -> None:
@@ -114,13 +113,13 @@ def _migrations() -> list[str]:
 
 
 # --- restoring one ----------------------------------------------------------------------------------------------
-def backup_verify(source: Path) -> dict[str, Any]:
+def backup_verify(source: Path | str) -> dict[str, Any]:
     """The manifest of a backup whose every file has the length and the checksum that it says. Raises BackupError."""
     with _opened(source) as (manifest, _):
         return manifest
 
 
-def backup_restore(source: Path, *, overwrite: bool = False) -> Restored:
+def backup_restore(source: Path | str, *, overwrite: bool = False) -> Restored:
     """Puts the database back as it was; what was there is gone. One transaction: all of it, or nothing.
 
     Raises BackupError if the backup does not verify, if it comes from a later version of the project, or if the database
@@ -134,14 +133,14 @@ def backup_restore(source: Path, *, overwrite: bool = False) -> Restored:
                 raise BackupError("the database holds data: say --yes to replace it")
             dump.read(folder / dump.name)
             _compare(manifest["rows"])
-            clips, missing = _media_missing(folder / MEDIA_INDEX)
+            num_clips, missing = _media_missing(folder / MEDIA_INDEX)
             _tell(source, manifest)
     except DumpError as error:
         raise BackupError(f"nothing was restored: {error}") from error
-    return Restored(sum(manifest["rows"].values()), clips, missing, _unapplied())
+    return Restored(sum(manifest["rows"].values()), num_clips, missing, _unapplied())
 
 
-def _tell(source: Path, manifest: dict[str, Any]) -> None:
+def _tell(source: Path | str, manifest: dict[str, Any]) -> None:
     """One line in the audit log of what is there now, which a backup of an early version does not have yet."""
     if Event._meta.db_table in manifest["rows"]:
         audit.record(Event.Kind.RESTORED, str(source), what="config.Backup", after={"made_at": manifest["made_at"]})
@@ -171,34 +170,31 @@ def _compare(expected: dict[str, int]) -> None:
 
 
 def _media_missing(index: Path) -> tuple[int, list[str]]:
-    """How many clips the index names, and which of them are not in the media folder with their length."""
-    missing = []
-    clips = 0
+    """How many clips the index names, and which of them are not where clips are kept, with their length; all of them where that is away."""
     with index.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            clips += 1
-            path = Path(settings.MEDIA_ROOT) / row["file"]
-            size = path.stat().st_size if path.is_file() else None
-            if size is None or row["size_bytes"] not in ("", str(size)):
-                missing.append(row["file"])
-    return clips, missing
+        named = [(row["file"], int(row["size_bytes"]) if row["size_bytes"] else None) for row in csv.DictReader(file)]
+    try:
+        return len(named), clips().missing(named)
+    except Away:
+        return len(named), [name for name, _ in named]
 
 
 # --- the file ---------------------------------------------------------------------------------------------------
 @contextmanager
-def _opened(source: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+def _opened(source: Path | str) -> Iterator[tuple[dict[str, Any], Path]]:
     """The verified manifest and a folder with the files that it lists; nothing else is unpacked. Raises BackupError."""
-    with tempfile.TemporaryDirectory(prefix="restore-") as name:
+    with tempfile.TemporaryDirectory(prefix="restore-") as name, ExitStack() as stack:
         folder = Path(name)
         try:
-            _read_through(source)
-            with tarfile.open(source, "r:gz") as archive:
+            path = stack.enter_context(place_of(source).here())
+            _read_through(path)
+            with tarfile.open(path, "r:gz") as archive:
                 manifest = json.load(_member(archive, MANIFEST))
                 if manifest.get("format") != FORMAT:
                     raise BackupError(f"{source} has format {manifest.get('format')}, not {FORMAT}")
                 for entry, facts in manifest["files"].items():
                     _unpack(archive, entry, facts, folder)
-        except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError, ValueError) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError, ValueError, Away) as error:
             raise BackupError(f"{source} is no whole backup: {error}") from error
         yield manifest, folder
 
@@ -236,11 +232,3 @@ def _unpack(archive: tarfile.TarFile, name: str, facts: dict[str, Any], folder: 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -17,8 +16,10 @@ from kombu.exceptions import OperationalError as BrokerError
 from annotation.models import Assignment, Sample, Vote
 from config.celery import app
 from config.models import Backup, FailedTask
-from crawler.models import Stage, Video
+from config.places import place_of
+from crawler.models import Stage, Tombstone, Video
 from crawler.selectors import rule_matches
+from crawler.services import Away, clips
 from qa.models import Release
 from training.models import Run
 
@@ -50,6 +51,7 @@ class Status:
     beat_at: datetime | None
     backup: Backup | None
     release: Release | None
+    clips_away: str
     alarms: list[str] = field(default_factory=list)
 
 
@@ -76,6 +78,7 @@ def status(now: datetime | None = None) -> Status:
         .first(),
         backup=Backup.objects.order_by("-created_at").first(),
         release=Release.objects.order_by("-created_at").first(),
+        clips_away=clips().problem(),
     )
     found.alarms = list(_alarms(found))
     return found
@@ -132,13 +135,29 @@ def _alarms(found: Status) -> Iterator[str]:
             yield _("%(name)s: a share of %(share)s of its pages is read by no rule; it may have changed them.") % said
     for stage in Stage.objects.filter(state="failed", retry_at=None):
         yield _("Stage %(name)s failed and is not tried again: %(reason)s") % {"name": stage.name, "reason": stage.reason}
+    if found.clips_away:
+        yield _("Clips can be neither fetched nor shown: %(problem)s. What waits for that goes on by itself.") % {
+            "problem": found.clips_away
+        }
+    if leftovers := Tombstone.objects.exclude(leftovers=[]).count():
+        yield _("%(number)s take-downs wait for the store of the clips: nobody can see these clips, but their files are still there.") % {
+            "number": leftovers
+        }
     if found.disk_free < LEAST_FREE_SHARE * found.disk_total:
         sizes = {"free": found.disk_free // 2**30, "total": found.disk_total // 2**30}
         yield _("Only %(free)s GiB of %(total)s GiB are free.") % sizes
     if found.backup is None or found.now - found.backup.created_at > BACKUP_AFTER:
         yield _("There is no backup of the last two days: manage.py backup FILE.")
-    elif not Path(found.backup.path).exists():
-        yield _("The last backup is no longer at %(path)s.") % {"path": found.backup.path}
+    else:
+        yield from _backup_gone(found.backup.path)
+
+
+def _backup_gone(path: str) -> Iterator[str]:
+    try:
+        if not place_of(path).exists(quick=True):
+            yield _("The last backup is no longer at %(path)s.") % {"path": path}
+    except Away as error:
+        yield _("Whether the last backup is still there cannot be said: %(problem)s") % {"problem": error}
 
 
 # --- the broker -------------------------------------------------------------------------------------------------

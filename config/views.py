@@ -123,6 +123,7 @@ def _lines(now: Status) -> Iterator[str]:
     yield from _one("votes_last_minute", "Votes of the last minute", now.votes_last_minute)
     yield from _one("disk_free_bytes", "Room left for media, releases and runs", now.disk_free)
     yield from _one("disk_total_bytes", "Size of that disk", now.disk_total)
+    yield from _one("clips_away", "1 while the store of the clips does not answer", int(bool(now.clips_away)))
     yield from _one("failed_tasks", "Tasks on the dead-letter page that wait for somebody", now.failed_tasks)
     yield from _one("alarms", "Alarms on the status page", len(now.alarms))
     for name, at in (

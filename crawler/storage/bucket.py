@@ -147,6 +147,10 @@ class Bucket(S3Storage):
         """The sha256 of what was written to the path; "" and no file where the bucket has none. Raises Away."""
         return self._read(name, path)
 
+    def holds(self, name: str) -> bool:
+        with _asking(self.key(name)):
+            return bool(self.exists(name))
+
     def make(self) -> None:
         """The bucket is there afterwards; one that was there stays as it is."""
         place = {} if settings.S3_REGION == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": settings.S3_REGION}}

@@ -46,7 +46,7 @@ def test_a_bug_is_not_dressed_up_as_an_answer():
 @pytest.mark.django_db
 def test_the_site_says_that_it_is_ready(client):
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/api/v1/readyz").json() == {"status": "ready", "checks": {"database": "ok", "disk": "ok"}}
+    assert client.get("/api/v1/readyz").json() == {"status": "ready", "checks": {"database": "ok", "disk": "ok", "clips": "ok"}}
 
 
 @pytest.mark.django_db

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import stat
@@ -15,6 +16,7 @@ from config import dumps
 from config.backup import BackupError, backup_make, backup_restore, backup_verify
 from config.models import Backup
 from crawler.models import Video
+from crawler.storage import bucket
 from tests.factories import UserFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,6 +103,60 @@ def test_a_cut_backup_restores_nothing(filled, tmp_path):
         backup_verify(file)
 
 
+def test_a_backup_goes_to_a_bucket_and_comes_back(filled, store, capsys):
+    """The restore drill: database and clips in the bucket, everything here lost."""
+    before = everything()
+    address = "s3://backups/site/2026.backup"
+    store.buckets["backups"] = {}
+    call_command("backup", address)
+    whole = store.buckets["backups"]["site/2026.backup"]
+    made = Backup.objects.get()
+    assert (made.path, made.size_bytes, made.sha256) == (address, len(whole), hashlib.sha256(whole).hexdigest())
+    store.buckets["clips"][f"emotions/{filled[1].file}"] = b"clip"
+    with pytest.raises(CommandError, match=r"s3://backups/site/2026\.backup exists"):
+        call_command("backup", address)
+    call_command("backup", address, "--verify")
+    Video.objects.all().delete()
+    User.objects.all().delete()
+    call_command("restore", address)
+    assert everything() == before
+    said = capsys.readouterr()
+    assert "whole" in said.out
+    assert said.err.startswith("2 clips are not where clips are kept"), "the one in the bucket is there"
+
+
+@pytest.mark.parametrize("trouble", [403, 503, "cut"])
+def test_a_store_that_refuses_leaves_the_earlier_backup_and_restores_nothing(filled, store, monkeypatch, trouble):
+    monkeypatch.setitem(bucket.PATIENT, "retries", {"total_max_attempts": 1})
+    address = "s3://backups/site.backup"
+    store.buckets["backups"] = {}
+    backup_make(address)
+    earlier, before = store.buckets["backups"]["site.backup"], everything()
+    with store.refusing(trouble):
+        with pytest.raises(BackupError, match="no backup was made"):
+            backup_make(address, overwrite=True)
+        with pytest.raises(BackupError, match="is no whole backup"):
+            backup_restore(address, overwrite=True)
+    assert store.buckets["backups"] == {"site.backup": earlier}
+    assert everything() == before
+    assert Backup.objects.count() == 1
+    store.spoil = earlier[:-2000]
+    with pytest.raises(BackupError, match="is no whole backup"):
+        backup_restore(address, overwrite=True)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://backups", "s3://b/", "s3://backups/../other", "s3://user:pw@host/x", "https://host/x", "file:///etc/x"]
+)
+def test_an_address_names_a_bucket_and_a_key_and_never_a_store(filled, store, address):
+    with pytest.raises(BackupError, match="neither a path nor s3://bucket/key"):
+        backup_make(address)
+    with pytest.raises(BackupError, match="neither a path nor s3://bucket/key"):
+        backup_restore(address, overwrite=True)
+    assert store.asked == []
+
+
 def archive(path: Path, manifest: dict, files: dict[str, bytes]) -> Path:
     with tarfile.open(path, "w:gz") as tar:
         for name, data in {"manifest.json": json.dumps(manifest).encode(), **files}.items():
@@ -167,4 +223,4 @@ def test_the_commands_tell_what_they_did(filled, tmp_path, capsys):
     call_command("restore", file, "--yes")
     captured = capsys.readouterr()
     assert "3 clips belong" in captured.out
-    assert "2 clips are not in the media folder" in captured.err
+    assert "2 clips are not where clips are kept" in captured.err

@@ -13,6 +13,22 @@ from config.env import Environment
         (lambda e: e.number("X", 1.0), "nan"),
         (lambda e: e.number("X", 1.0), "ten"),
         (lambda e: e.choice("X", "a", {"a", "b"}), "c"),
+        (lambda e: e.matching("X", "", pattern="[a-z]+", what="word"), "A word"),
+        *[
+            (lambda e: e.origin("X", ""), address)
+            for address in (
+                "minio:9000",
+                "file:///etc/passwd",
+                "ftp://host",
+                "http://user:pw@host",
+                "http://host/path",
+                "http://host?x",
+                "http://host:port",
+                "http://good.example#@evil.example",
+                "http://good.example\\@evil.example",
+                "http://host/../..",
+            )
+        ],
     ],
 )
 def test_nonsense_is_refused_by_name(reader, value):

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -8,7 +9,7 @@ from django_celery_beat.models import PeriodicTask
 
 from config import status as site
 from config.models import Backup
-from crawler.models import Stage
+from crawler.models import Stage, Tombstone
 from tests.factories import UserFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db
@@ -141,3 +142,24 @@ def test_the_figures_are_well_formed(client, healthy):
         name, value = line.rsplit(" ", 1)
         assert name.startswith("emotions_")
         float(value)
+
+
+def test_a_store_that_is_away_is_told_to_who_may_know_and_takes_no_site_away(healthy, store, client, monkeypatch):
+    monkeypatch.setattr(site, "LEAST_FREE_SHARE", 0.0)
+    Backup.objects.update(path="s3://clips/site.backup")
+    Tombstone.objects.create(platform="tiktok", platform_id="1", reason="asked", leftovers=["ab/abc.mp4"])
+    assert site.status().alarms == [
+        "1 take-downs wait for the store of the clips: nobody can see these clips, but their files are still there.",
+        "The last backup is no longer at s3://clips/site.backup.",
+    ]
+    with store.refusing(503):
+        away, _, backup = site.status().alarms
+        cache.delete("clips_away")
+        ready = client.get("/readyz")
+        assert "emotions_clips_away 1" in client.get("/metrics").content.decode()
+    assert "s3://clips at http://127.0.0.1" in away
+    assert "answers 503" in away
+    assert backup.startswith("Whether the last backup is still there cannot be said: s3://clips/site.backup")
+    assert (ready.status_code, ready.json()["checks"]["clips"]) == (200, "away")
+    cache.delete("clips_away")
+    assert client.get("/readyz").json()["checks"]["clips"] == "ok"

@@ -1,7 +1,6 @@
 """Writes the database and the index of the media into one verified file."""
 
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,13 +12,13 @@ class Command(BaseCommand):
     help = "Write the database and the index of the media into one verified file."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", help="a path, or s3://bucket/key")
         parser.add_argument("--portable", action="store_true", help="JSON lines that fit any database (slower)")
         parser.add_argument("--yes", action="store_true", help="replace the file if it exists")
         parser.add_argument("--verify", action="store_true", help="only check an existing backup")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        file: Path = options["file"].resolve()
+        file = options["file"]
         try:
             if options["verify"]:
                 manifest = backup_verify(file)
