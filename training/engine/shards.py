@@ -1,7 +1,7 @@
 """A release out of WebDataset shards that need not fit on the disk: python -m training.engine.shards SHARD… --out RELEASE [--recipe R].
 
-SHARD is a file or an address: https://…, or s3://… where the package s3fs is installed. Each clip is read once, as its shard comes in, made into its proxy
-and forgotten. What stays is metadata.jsonl and the prepared store, with an empty file in each clip's place. Run again, it goes on where it was stopped.
+SHARD is a file or an address: https://…, or s3://… with the store and its keys in the environment, as the AWS tools read them (AWS_ENDPOINT_URL_S3,
+AWS_ACCESS_KEY_ID …). Each clip is read once, as its shard comes in, made into its proxy and forgotten. What stays is metadata.jsonl and the prepared store, with an empty file in each clip's place. Run again, it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from training.engine import store
 from training.engine.prepare import make_proxy
@@ -40,26 +44,28 @@ class Shared:
 
 @contextmanager
 def opened(address: str) -> Iterator[IO[bytes]]:
-    """The bytes of a shard, as they come. Raises ValueError naming the package that an s3 address needs."""
+    """The bytes of a shard, as they come. Raises OSError where they do not."""
     scheme = urlsplit(address).scheme
     if scheme in ("http", "https"):
         with urlopen(address, timeout=TIMEOUT_S) as stream:  # noqa: S310 - http and https alone come here
             yield stream
     elif scheme == "s3":
-        with _remote(address) as stream:
+        with _object(address) as stream:
             yield stream
     else:
         with open(address, "rb") as stream:
             yield stream
 
 
-def _remote(address: str) -> Any:
+@contextmanager
+def _object(address: str) -> Iterator[IO[bytes]]:
+    parts = urlsplit(address)
     try:
-        import fsspec
-
-        return fsspec.open(address, "rb")
-    except ImportError as error:
-        raise ValueError(f"{address} needs the package s3fs ({error}); pip install s3fs, or give https addresses of the shards") from error
+        client = boto3.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
+        with client.get_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))["Body"] as stream:
+            yield stream
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(f"{address}: {error}") from error
 
 
 def clips_in(stream: IO[bytes], folder: Path) -> Iterator[Shared]:

@@ -2,7 +2,7 @@
 
 import io
 import json
-import sys
+import re
 import tarfile
 import threading
 from functools import partial
@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests import objects
 from tests.training.engine.media import EMOTIONS, write_clip
 from training.engine import shards, store
 from training.engine.prepare import damaged
@@ -93,7 +94,21 @@ def test_what_is_no_shard_of_a_part_is_refused(tmp_path, capsys, name, said):
     assert error.count("\n") == 1
 
 
-def test_an_s3_address_without_its_package_says_what_to_install(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    assert shards.main(["s3://bucket/train-000000.tar", "--out", str(tmp_path / "release")]) == 1
-    assert "pip install s3fs" in capsys.readouterr().err
+def test_shards_come_from_s3_and_what_it_refuses_is_gone_on_with(tmp_path, capsys, monkeypatch):
+    held = objects.Store()
+    shard = write_shard(tmp_path / "train-000000.tar", ["1", "2"], tmp_path)
+    held.buckets["bucket"] = {"eight/train-000000.tar": shard.read_bytes()}
+    out = tmp_path / "release"
+    command = ["s3://bucket/eight/train-000000.tar", "--out", str(out), "--recipe", "debug"]
+    with objects.serving(held) as address:
+        said = {"AWS_ENDPOINT_URL_S3": address, "AWS_ACCESS_KEY_ID": objects.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": objects.SECRET_KEY}
+        for name, value in {**said, "AWS_DEFAULT_REGION": objects.REGION, "AWS_MAX_ATTEMPTS": "1"}.items():
+            monkeypatch.setenv(name, value)
+        for trouble, words in ((503, "(503)|SlowDown"), (403, "AccessDenied|Forbidden"), ("cut", "read")):
+            with held.refusing(trouble):
+                assert shards.main(command) == 1
+            error = capsys.readouterr().err
+            assert re.search(words, error), error
+            assert "run it again to go on" in error
+        assert shards.main(command) == 0
+    assert [sample.name for sample in samples_of(out, "train", EMOTIONS)] == ["train/1.mp4", "train/2.mp4"]
