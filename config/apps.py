@@ -11,9 +11,10 @@ class ConfigConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
-        from config import audit, deadletter, second_factor, signin
+        from config import audit, deadletter, second_factor, sentry, signin
 
         logs.connect()
+        sentry.connect()
         audit.connect()
         signin.connect()
         second_factor.connect()

@@ -357,6 +357,8 @@ if 0 < RETAIN_AUDIT_DAYS < 30:
 
 # --- watching ---------------------------------------------------------------------------------------------------
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")  # who sends it may read /metrics; empty: this machine alone may
+SENTRY_DSN = env.text("SENTRY_DSN", "")  # where errors are told, without anything about people; empty: nowhere
+SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "development" if DEBUG else "production")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

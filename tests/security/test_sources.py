@@ -12,12 +12,13 @@ APPS = ("annotation", "config", "crawler", "qa", "training")
 FILES = sorted(path for app in APPS for path in (BASE_DIR / app).rglob("*.py") if "migrations" not in path.parts)
 # The only modules that may open a connection to elsewhere, and why.
 OUTWARD = {
+    "config/sentry.py": "errors, to the address that SENTRY_DSN names",
     "crawler/fetch/": "pages and clips, each address through the guard against private networks",
     "crawler/media/": "the sandboxed child that decodes",
     "training/engine/mllm_providers.py": "a model server that the operator names on the command line",
     "training/engine/shards.py": "shards at addresses that the researcher names on the command line",
 }
-CLIENTS = {"requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "ftplib", "smtplib", "yt_dlp"}
+CLIENTS = {"requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "ftplib", "smtplib", "yt_dlp", "sentry_sdk"}
 FROM_DATA = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
 
 
