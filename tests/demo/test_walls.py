@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(trans
 def visits(many_clips, tmp_path, settings, monkeypatch):
     """Reads one list per platform, the day's word of that place (None: the longest list), without following its posts."""
     monkeypatch.setattr("crawler.services.stages.video_advance", lambda video_id: None)
+    monkeypatch.setattr("crawler.services.stages.rest", lambda seconds: None)  # no post comes to its end, and no wait helps
     settings.CRAWL_DELAY_S = 0.05
 
     def read(faults: str, place: int | None) -> tuple[ReplicaServer, dict[str, Visit]]:
