@@ -11,7 +11,7 @@ from typing import Any
 
 from training.engine.paper_tables import E_MOTIONS, PaperRow, PaperTable
 from training.engine.recipes import RECIPES, Recipe, overridden
-from training.engine.recipes.baselines import MLLM_RECIPES, fitted, smoke
+from training.engine.recipes.baselines import MLLM_RECIPES, smoke
 
 MAKERS = {**RECIPES, **MLLM_RECIPES}
 ALIASES = {E_MOTIONS: ("e_All", "e_B", "e_T"), "e_All": (E_MOTIONS,), "e_T": (E_MOTIONS,), "e_B": (E_MOTIONS,)}
@@ -118,7 +118,7 @@ def job_of(row: PaperRow, dataset: str, seed: int, request: Request) -> Job | No
     if request.smoke or request.narrow:
         small = smoke(recipe)
         recipe = small if request.smoke else replace(small, name=f"{recipe.name}_narrow", epochs=recipe.epochs)
-    recipe = fitted(overridden(recipe, {**(request.changes or {}), "seed": seed}))
+    recipe = overridden(recipe, {**(request.changes or {}), "seed": seed})
     if source:
         recipe = replace(
             recipe, name=f"{recipe.name}_from_{row.init_from}", init_from=str(source.folder / "checkpoints" / "best.safetensors")

@@ -4,7 +4,8 @@ Authority: Zhang et al., CVPR 2023, nku-zhichengzhang/CTEN; 135.3 M with eight c
 adaption: 8 frames a snippet in place of 16, MFCC-32 chunks in place of fbank-128. Table IV lists CTEN among the visual methods while its released
 code also hears: `sound=False` is the visual stream alone, as in that table.
 Erasing: in training the features of the key snippets are taken away and, in a second pass, all others; the mean of the three opinions' losses is its
-objective. The released code erases frames and runs the frozen backbone three times; erasing the frozen backbone's features is the same and cheaper.
+objective. The released code erases frames and runs the frozen backbone three times; here the frozen backbone's features are erased, which is cheaper and
+differs in what a blank snippet's features are.
 B batch, S snippets, C channels.
 """
 

@@ -27,18 +27,18 @@ SMALL = {
 TEMPERATURE = 0.01
 CONTEXT_TOKENS, TEMPORAL_HEADS = 8, 8
 CLIP_SIDE = 224
-DESCRIPTIONS = (
-    "excitement, cheerful faces, laughter, lively movement and bright music",
-    "fear, horror, dark places, screams and threatening sounds",
-    "neutral, everyday scenes, plain speech and calm facts",
-    "relaxation, quiet landscapes, gentle music and soft voices",
-    "sadness, tears, loneliness, slow music and broken voices",
-    "tension, anger, quarrels, hostile gestures and pressing sounds",
-)
+DESCRIPTIONS = {
+    "Excitation": "excitement, cheerful faces, laughter, lively movement and bright music",
+    "Fear": "fear, horror, dark places, screams and threatening sounds",
+    "Neutral": "neutral, everyday scenes, plain speech and calm facts",
+    "Relaxation": "relaxation, quiet landscapes, gentle music and soft voices",
+    "Sadness": "sadness, tears, loneliness, slow music and broken voices",
+    "Tension": "tension, anger, quarrels, hostile gestures and pressing sounds",
+}
 
 
 class DFERCLIP(nn.Module):
-    """descriptions: one for each class; when their number does not fit num_classes, the prompts are learnt context alone."""
+    """classes: their names, each described by DESCRIPTIONS or by itself; when their number does not fit num_classes, the prompts are learnt context alone."""
 
     uses = ("video",)
     ids_KL: Tensor
@@ -48,7 +48,7 @@ class DFERCLIP(nn.Module):
         *,
         num_classes: int = 6,
         num_frames: int = 16,
-        descriptions: Sequence[str] = DESCRIPTIONS,
+        classes: Sequence[str] = tuple(DESCRIPTIONS),
         tokenizer: str = "",
         text: Mapping[str, Any] | None = None,
         vision: Mapping[str, Any] | None = None,
@@ -62,7 +62,7 @@ class DFERCLIP(nn.Module):
         self.clip.logit_scale.requires_grad_(False)  # the temperature is fixed here
         head_dim = max(1, dim // TEMPORAL_HEADS)
         self.temporal = TemporalTransformer(dim, num_tokens=num_frames, depth=1, heads=TEMPORAL_HEADS, head_dim=head_dim, mlp_dim=2 * dim)
-        words = descriptions if len(descriptions) == num_classes else [""] * num_classes
+        words = [DESCRIPTIONS.get(name, name.lower()) for name in classes] if len(classes) == num_classes else [""] * num_classes
         self.context = nn.Parameter(0.02 * torch.randn(num_classes, CONTEXT_TOKENS, self.text_config.hidden_size))
         self.register_buffer("ids_KL", prompt_ids(words, self.text_config, tokenizer), persistent=False)
 

@@ -8,7 +8,7 @@ import torch
 
 from training.engine.optimisers import learning_rate, optimiser_of, set_rate
 from training.engine.paper_tables import TABLES
-from training.engine.recipes import RECIPES, Recipe, baselines, from_dict
+from training.engine.recipes import RECIPES, Recipe, baselines, from_dict, overridden
 from training.nets import NETS
 
 ROWS = sorted({row.recipe for table in TABLES.values() for row in table.rows})
@@ -43,6 +43,26 @@ def test_the_smoke_size_of_a_row_answers_and_learns(name):
     opinions.logits.sum().backward()
     assert opinions.logits.shape == (2, 6)
     assert sum(p.numel() for p in net.parameters()) < 1_000_000
+
+
+@pytest.mark.parametrize("name", ["cten", "dfer_clip", "fusion_hicmae", "msaf", "ogm_ge", "timesformer", "vaanet"])
+def test_a_network_follows_a_change_of_snippets_crop_and_chunks(name):
+    recipe = overridden(RECIPES[name](), {"snippets": "2", "crop": "32", "chunk_frames": "64", "net_options": {"small": True}})
+    net = NETS[recipe.network](num_classes=recipe.num_classes, **recipe.net_options).eval()
+    opinions = net(torch.randn(1, 2, 3, 8, 32, 32), torch.randn(1, 2, 1, 64, 32))
+    assert opinions.logits.shape == (1, 6)
+
+
+def test_dfer_clip_is_told_the_release_s_own_classes():
+    """Six classes need not be our six: anger is not to be described as excitement."""
+    ekman = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
+    changes = {"classes": ekman, "polarity": ("negative",) * 6, "net_options": {"small": True}}
+    prompts = {}
+    for classes in (ekman, recipe_classes := RECIPES["dfer_clip"]().classes):
+        recipe = overridden(RECIPES["dfer_clip"](), {**changes, "classes": classes})
+        prompts[classes] = NETS["dfer_clip"](num_classes=6, **recipe.net_options).ids_KL
+    assert not (prompts[ekman] == prompts[recipe_classes]).all(1).any()
+    assert len(prompts[ekman].unique(dim=0)) == 6
 
 
 def test_recipes_need_no_torch():

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from training.engine.recipes.avcanet import DEBUG_NET
-from training.engine.recipes.recipe import Recipe
+from training.engine.recipes.recipe import Recipe, fitted
 
 PLAIN = (0.0, 0.0, 0.0)  # gamma: cross-entropy
 OWN_LOGITS = (1.0, 0.0, 0.0)  # loss_weights: no opinion of a branch is trained
@@ -77,24 +77,6 @@ LANGUAGE_MODELS = {
     "video_llama": "VideoLLaMA3-7B",
 }
 
-# What of a network's options follows from the recipe's geometry.
-GEOMETRY: dict[str, dict[str, str]] = {
-    "cnn14": {"num_coefficients": "num_mfcc"},
-    "ecapa_tdnn": {"num_coefficients": "num_mfcc"},
-    "res2net": {"num_coefficients": "num_mfcc"},
-    "campplus": {"num_coefficients": "num_mfcc"},
-    "cten": {"num_snippets": "snippets"},
-    "former_dfer": {"num_frames": "snippets"},
-    "timesformer": {"image_size": "crop"},
-    "dfer_clip": {"num_frames": "snippets"},
-    "vaanet": {"num_snippets": "snippets"},
-    "ogm_ge": {"num_snippets": "snippets"},
-    "mmcosine": {"num_snippets": "snippets"},
-    "msaf": {"num_snippets": "snippets", "chunk_frames": "chunk_frames"},
-    "resnet3d50_resnet34": {"num_snippets": "snippets"},
-    "convnext_cspdarknet53": {"num_snippets": "snippets"},
-    "fusion_net": {"num_snippets": "snippets"},
-}
 OWN_BRANCHES = ("avcanet", "video_branch", "audio_branch")  # networks that take sizes in place of small=True
 
 
@@ -129,12 +111,6 @@ def branch(kind: str) -> Recipe:
 def fusion_module(name: str) -> Recipe:
     """AV-CANet's branches under another overall fusion module (Table VI)."""
     return fitted(Recipe(name=f"fusion_{name}", network="fusion_net", net_options={"fusion": name}, gamma=PLAIN))
-
-
-def fitted(recipe: Recipe) -> Recipe:
-    """The recipe with those network options set that follow from its snippets, crop and coefficients."""
-    follows = {option: getattr(recipe, field) for option, field in GEOMETRY.get(recipe.network, {}).items()}
-    return replace(recipe, net_options={**recipe.net_options, **follows})
 
 
 def language_model(name: str) -> Recipe:

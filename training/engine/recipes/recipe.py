@@ -33,6 +33,26 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+# What of a network's options follows from the recipe: network → option → field.
+FOLLOWS: dict[str, dict[str, str]] = {
+    "cnn14": {"num_coefficients": "num_mfcc"},
+    "ecapa_tdnn": {"num_coefficients": "num_mfcc"},
+    "res2net": {"num_coefficients": "num_mfcc"},
+    "campplus": {"num_coefficients": "num_mfcc"},
+    "cten": {"num_snippets": "snippets"},
+    "former_dfer": {"num_frames": "snippets"},
+    "timesformer": {"image_size": "crop"},
+    "dfer_clip": {"num_frames": "snippets", "classes": "classes"},
+    "vaanet": {"num_snippets": "snippets"},
+    "ogm_ge": {"num_snippets": "snippets"},
+    "mmcosine": {"num_snippets": "snippets"},
+    "msaf": {"num_snippets": "snippets", "chunk_frames": "chunk_frames"},
+    "resnet3d50_resnet34": {"num_snippets": "snippets"},
+    "convnext_cspdarknet53": {"num_snippets": "snippets"},
+    "fusion_net": {"num_snippets": "snippets"},
+}
+
+
 def say(default: Any, text: str) -> Any:
     """A field with a default and one line that says what it is."""
     if isinstance(default, dict):
@@ -153,7 +173,8 @@ def from_dict(values: Mapping[str, Any]) -> Recipe:
 def overridden(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """The recipe with fields set from text or plain values. Raises ValueError with the field's name on a bad one.
 
-    net_options are merged into those there are; those of another network do not survive a change of network.
+    net_options are merged into those there are; those of another network do not survive a change of network, and those that
+    follow from other fields follow.
     """
     known = {f.name: f for f in fields(recipe)}
     if changes.get("network", recipe.network) != recipe.network:
@@ -163,7 +184,13 @@ def overridden(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         if key not in known or key == "name":
             raise ValueError(f"unknown recipe field {key!r}; there are {', '.join(sorted(known.keys() - {'name'}))}")
         parsed[key] = _parse(key, getattr(recipe, key), value)
-    return replace(recipe, **parsed)
+    return fitted(replace(recipe, **parsed))
+
+
+def fitted(recipe: Recipe) -> Recipe:
+    """The recipe with those network options set that follow from its other fields."""
+    follows = {option: getattr(recipe, field) for option, field in FOLLOWS.get(recipe.network, {}).items()}
+    return replace(recipe, net_options={**recipe.net_options, **follows})
 
 
 def _parse(key: str, now: Any, value: Any) -> Any:
