@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from annotation.models import (
+    LABEL,
     Assignment,
     Batch,
     Flag,
@@ -19,6 +24,34 @@ from annotation.models import (
     Vote,
 )
 from crawler.admin import ReadOnlyAdmin
+
+
+class RoundFilter(admin.SimpleListFilter):
+    """The rounds by kind: asking the table which there are would read all of it."""
+
+    title = parameter_name = "round"
+    KINDS = (
+        ("label", {"round": LABEL}),
+        ("gold", {"round": "gold"}),
+        ("repeat", {"round": "repeat"}),
+        ("cross-check", {"round__startswith": "s"}),
+    )
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name, _ in self.KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**dict(self.KINDS).get(self.value() or "", {}))
+
+
+class KindFilter(admin.SimpleListFilter):
+    title = parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, kind) for kind in TimelineEvent.KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 @admin.register(Group)
@@ -44,21 +77,21 @@ class SampleAdmin(ReadOnlyAdmin):
 @admin.register(Assignment)
 class AssignmentAdmin(ReadOnlyAdmin):
     list_display = ("pk", "sample_id", "person", "rung", "round", "state", "lease_expires_at")
-    list_filter = ("state", "rung", "round")
+    list_filter = ("state", "rung", RoundFilter)
     list_select_related = ("person",)
 
 
 @admin.register(Vote)
 class VoteAdmin(ReadOnlyAdmin):
     list_display = ("pk", "sample_id", "person", "rung", "round", "adjective", "emotion", "confidence", "created_at", "undone_at")
-    list_filter = ("rung", "round", "emotion")
+    list_filter = ("rung", RoundFilter, "emotion")
     list_select_related = ("person",)
 
 
 @admin.register(TimelineEvent)
 class TimelineEventAdmin(ReadOnlyAdmin):
     list_display = ("pk", "sample_id", "kind", "person", "created_at")
-    list_filter = ("kind",)
+    list_filter = (KindFilter,)
     list_select_related = ("person",)
 
 

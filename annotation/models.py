@@ -232,7 +232,7 @@ class Vote(models.Model):
         ]
         indexes = [
             models.Index(fields=["round", "rung"]),
-            models.Index(fields=["person", "created_at"], include=["undone_at"], name="votes_by_person"),
+            models.Index(fields=["person", "created_at", "id"], include=["undone_at"], name="votes_by_person"),
         ]
 
 
@@ -258,6 +258,11 @@ class Prelabel(models.Model):
 class TimelineEvent(models.Model):
     """One step of a sample's life, in the order it happened; append-only."""
 
+    KINDS = (
+        *("distributed", "voted", "undone", "asked", "waiting", "decided", "skipped", "reassigned"),
+        *("flagged", "excluded", "restored", "reopened"),
+    )
+
     sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="timeline")
     kind = models.CharField(max_length=30)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -266,6 +271,10 @@ class TimelineEvent(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="timeline_by_time"),
+            models.Index(fields=["kind", "created_at", "id"], name="timeline_by_kind"),
+        ]
 
 
 class Flag(models.Model):

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Avg, Count, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Avg, Count, Max, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
 from annotation.models import (
@@ -32,6 +32,7 @@ from annotation.models import (
     Webhook,
 )
 from annotation.rules.qualification import LEAST_QUALITY_ITEMS, PASS_MARK
+from crawler.selectors import remembered
 
 LIVE = (Assignment.State.OPEN, Assignment.State.LEASED)  # still to be done
 TAKEN = (*LIVE, Assignment.State.SUBMITTED)  # holds a seat
@@ -116,11 +117,9 @@ def progress(person: Person, *, now: datetime) -> dict[str, int]:
 def pace(person: Person, *, now: datetime, days: int = 14) -> list[dict[str, Any]]:
     """Per day: own votes and active minutes; idle time is not in them."""
     since = now - timedelta(days=days)
-    rows = person.votes.filter(created_at__gte=since, undone_at__isnull=True).values_list("created_at", "assignment__active_ms")
-    days_seen: dict[str, list[int]] = {}
-    for created_at, active_ms in rows:
-        days_seen.setdefault(timezone.localtime(created_at).date().isoformat(), []).append(active_ms)
-    return [{"day": day, "votes": len(ms), "active_minutes": round(sum(ms) / 60_000, 1)} for day, ms in sorted(days_seen.items())]
+    votes = person.votes.filter(created_at__gte=since, undone_at__isnull=True).order_by().annotate(day=TruncDate("created_at"))
+    rows = votes.values_list("day").annotate(n=Count("*"), ms=Sum("assignment__active_ms")).order_by("day")
+    return [{"day": day.isoformat(), "votes": n, "active_minutes": round(ms / 60_000, 1)} for day, n, ms in rows]
 
 
 def spread(sample: Sample) -> dict[str, int]:
@@ -151,7 +150,9 @@ def batches(group: Group | None = None) -> QuerySet[Batch]:
 def groups_progress() -> list[Group]:
     """The groups with num_samples, num_open and num_decided; one pass over an index of the samples."""
     counts: dict[int, Counter[str]] = defaultdict(Counter)
-    for group_id, state, n in Sample.objects.order_by().values_list("group", "state").annotate(n=Count("*")):
+    for group_id, state, n in remembered(
+        "groups", lambda: list(Sample.objects.order_by().values_list("group", "state").annotate(n=Count("*")))
+    ):
         counts[group_id][state] = n
     groups = list(Group.objects.all())
     for group in groups:

@@ -36,6 +36,8 @@ class Log:
     who: str = "by__username"
     kind: str = "kind"
     about: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()  # where they are known; else the rows are asked
+    sorts: tuple[str, ...] = ("at", "who", "kind")
 
 
 def _event(row: Event) -> Line:
@@ -86,6 +88,8 @@ LOGS: dict[str, Log] = {
         _label,
         who="person__full_name",
         about=("sample__video__platform_id",),
+        kinds=TimelineEvent.KINDS,
+        sorts=("at",),  # by anything else millions of lines would be put in order for each page
     ),
     "adjustments": Log(
         _("Personnel adjustment"),
@@ -116,9 +120,12 @@ def history(log: Log, *, who: str = "", kind: str = "", about: str = "", since: 
     if about:
         where &= Q(*((f"{name}__icontains", about) for name in log.about), _connector=Q.OR)
     columns = {"at": log.at, "who": log.who, "kind": log.kind}
-    down = "-" if sort.startswith("-") else ""
-    return log.rows().filter(where).order_by(f"{down}{columns[sort.removeprefix('-')]}", "-pk")
+    name = sort.removeprefix("-")
+    column, down = columns[name], "-" if sort.startswith("-") else ""
+    if name not in log.sorts:
+        column, down = log.at, "-"
+    return log.rows().filter(where).order_by(f"{down}{column}", f"{down}pk" if column == log.at else "-pk")
 
 
 def kinds(log: Log) -> list[str]:
-    return list(log.rows().order_by(log.kind).values_list(log.kind, flat=True).distinct())
+    return list(log.kinds) or list(log.rows().order_by(log.kind).values_list(log.kind, flat=True).distinct())

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Min
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError as BrokerError
@@ -18,7 +19,7 @@ from config.celery import app
 from config.models import Backup, FailedTask
 from config.places import place_of
 from crawler.models import Stage, Tombstone, Video
-from crawler.selectors import rule_matches
+from crawler.selectors import remembered, rule_matches
 from crawler.services import Away, clips
 from qa.models import Release
 from training.models import Run
@@ -56,7 +57,11 @@ class Status:
 
 
 def status(now: datetime | None = None) -> Status:
-    now = now or timezone.now()
+    """How things are now; in a very large collection how they were at most a minute ago."""
+    return _status(now) if now else remembered(f"status.{get_language()}", lambda: _status(timezone.now()))
+
+
+def _status(now: datetime) -> Status:
     disk = shutil.disk_usage(settings.VAR_DIR)
     found = Status(
         now=now,

@@ -18,6 +18,7 @@ from config import deadletter
 from config.history import LOGS, SORTS, history, kinds
 from config.models import Backup, FailedTask
 from config.status import Status, status, workers
+from crawler.selectors import LongList
 
 BACKUPS_SHOWN = 10
 LINES_A_PAGE = 100
@@ -72,21 +73,21 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     asked = {name: value for name, value in (form.cleaned_data if form.is_valid() else {}).items() if value}
     chosen = asked.pop("log", "site")
     log = LOGS[chosen]
-    page = Paginator(history(log, **asked), LINES_A_PAGE).get_page(request.GET.get("page"))
+    page = LongList(history(log, **asked), LINES_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "form": form, "chosen": chosen, "logs": LOGS, "kinds": kinds(log), "kind": asked.get("kind", ""), "page": page,
-        "lines": [log.line(row) for row in page], "columns": _columns(asked.get("sort", "-at")),
+        "lines": [log.line(row) for row in page], "columns": _columns(asked.get("sort", "-at"), log.sorts),
     }  # fmt: skip
     return render(request, "audit.html", context)
 
 
-def _columns(sort: str) -> list[dict[str, Any]]:
+def _columns(sort: str, sorts: tuple[str, ...]) -> list[dict[str, Any]]:
     """The sortable columns: each with the order that its head asks for, the other way round when it has it already."""
     titles = {"at": _("When"), "who": _("Who"), "kind": _("Did")}
     return [
         {
             "title": titles[name],
-            "sort": name if sort == f"-{name}" else f"-{name}",
+            "sort": "" if name not in sorts else name if sort == f"-{name}" else f"-{name}",
             "sorted": {name: "ascending", f"-{name}": "descending"}.get(sort, "none"),
         }
         for name in SORTS

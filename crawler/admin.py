@@ -8,12 +8,14 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from crawler import models
+from crawler.selectors import LongList
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows that only services write: one changed by hand would leave no trace. Every app shows its records through it."""
 
     show_full_result_count = False  # counting millions of rows twice per page helps nobody
+    paginator = LongList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from django.core import signing
-from django.db.models import Count, F, FloatField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Cast
+from django.core.cache import cache
+from django.core.paginator import Page, Paginator
+from django.db import connection
+from django.db.models import Case, CharField, Count, F, FloatField, Func, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Cast, Coalesce
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from crawler.models import Check, Decision, Host, Platform, Stage, Term, Video, Visit
 from crawler.rules.transitions import EMOTIONS
 
 SALT = "crawler.clip"
 State = Video.State
+LARGE = 50_000  # videos; counting fewer takes no time
+REMEMBERED_S = 60
+COUNTED = 10_000  # rows that a list counts; nobody turns further pages
 ON_THE_WAY = {State.DISCOVERED, State.META, State.MEDIA, State.VERIFIED, State.DEDUPLICATED, State.SCREENED}
 
 
@@ -34,17 +42,65 @@ def video_named(name: str) -> Video | None:
     return Video.objects.filter(number=int(match[1])).first() if match else None
 
 
+def is_large() -> bool:
+    """Whether there are so many videos that counting them takes longer than a page may."""
+    return (Video.objects.order_by("-pk").values_list("pk", flat=True).first() or 0) > LARGE
+
+
+def remembered(name: str, count: Callable[[], Any]) -> Any:
+    """What `count` gives: counted now in a small collection, in a large one as it was at most a minute ago."""
+    return cache.get_or_set(f"counted.{name}", count, REMEMBERED_S) if is_large() else count()
+
+
+class KeyedPages(Paginator):
+    """Pages that are found by their keys alone: rows that are only passed over are read from an index, and nothing joined to them."""
+
+    def page(self, number: int | str) -> Page:
+        found = super().page(number)
+        keys = list(found.object_list.values_list("pk", flat=True))  # type: ignore[attr-defined]  # a queryset, here always
+        found.object_list = self.object_list.filter(pk__in=keys)  # type: ignore[union-attr,assignment]  # in the same order
+        return found
+
+
+class LongList(KeyedPages):
+    """Pages of a list that may be very long: counts no further than COUNTED rows, or asks PostgreSQL how long a whole table is."""
+
+    @cached_property
+    def count(self) -> int:
+        return self._about() or self.object_list.order_by()[:COUNTED].count()  # type: ignore[union-attr]  # a queryset
+
+    def _about(self) -> int:
+        """The server's own estimate for a whole table of more than COUNTED rows, else 0."""
+        if connection.vendor != "postgresql" or self.object_list.query.where:  # type: ignore[union-attr]  # a queryset
+            return 0
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [self.object_list.model._meta.db_table])  # type: ignore[union-attr]  # a queryset
+            about = cursor.fetchone()[0]
+        return about if about > COUNTED else 0
+
+
 def funnel() -> dict[str, Any]:
     """Counts from found to accepted: {"total": row, "platforms": {name: row}, "stages": {name: {platform: row}}}.
 
     A row has found, fetched, waiting, review, accepted, and dropped and failed by cause.
     """
-    rows = Video.objects.order_by().values_list("stage__name", "platform", "state", "reason", "sha256")
+    return remembered("funnel", _funnel)
+
+
+def _funnel() -> dict[str, Any]:
+    cause = (
+        Func(F("reason"), Value(":"), Value(1), function="split_part", output_field=CharField())
+        if connection.vendor == "postgresql"
+        else F("reason")
+    )
+    fetched = Case(When(sha256="", then=Value(0)), default=Value(1))
+    counts = Video.objects.order_by().annotate(cause=cause, fetched=fetched)
+    rows = counts.values_list("stage__name", "platform", "state", "cause", "fetched").annotate(n=Count("*"))
     total, platforms = _row(), {name: _row() for name in Platform.values}
     stages: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: {name: _row() for name in Platform.values})
-    for stage, platform, state, reason, sha256 in rows.iterator(chunk_size=5000):
+    for stage, platform, state, reason, has_file, number in rows:
         for row in (total, platforms[platform], stages[stage or ""][platform]):
-            _count(row, state, reason, bool(sha256))
+            _count(row, state, reason, bool(has_file), number)
     return {"total": total, "platforms": platforms, "stages": dict(stages)}
 
 
@@ -52,16 +108,16 @@ def _row() -> dict[str, Any]:
     return {"found": 0, "fetched": 0, "waiting": 0, "review": 0, "accepted": 0, "dropped": {}, "failed": {}}
 
 
-def _count(row: dict[str, Any], state: str, reason: str, fetched: bool) -> None:
-    row["found"] += 1
-    row["fetched"] += fetched
+def _count(row: dict[str, Any], state: str, reason: str, fetched: bool, number: int) -> None:
+    row["found"] += number
+    row["fetched"] += number if fetched else 0
     if state in ON_THE_WAY:
-        row["waiting"] += 1
+        row["waiting"] += number
     elif state in (State.DROPPED, State.FAILED):
         cause = reason.split(":")[0] or "unknown"
-        row[state][cause] = row[state].get(cause, 0) + 1  # plain dicts: a template would ask a Counter for its "items"
+        row[state][cause] = row[state].get(cause, 0) + number  # plain dicts: a template would ask a Counter for its "items"
     else:
-        row[state] += 1
+        row[state] += number
 
 
 # --- clips ------------------------------------------------------------------------------------------------------
@@ -89,10 +145,17 @@ def clip_of(token: str, *, user: Any) -> Video | None:
 
 def stages_all() -> QuerySet[Stage]:
     """All stages, the newest first, with num_videos, num_visits and num_visits_failed."""
-    failed = Count("visits", filter=Q(visits__state=Visit.State.FAILED), distinct=True)
+    visits = Visit.objects.all()
     return Stage.objects.annotate(
-        num_videos=Count("videos", distinct=True), num_visits=Count("visits", distinct=True), num_visits_failed=failed
+        num_videos=_of_stage(Video.objects.all()),
+        num_visits=_of_stage(visits),
+        num_visits_failed=_of_stage(visits.filter(state=Visit.State.FAILED)),
     ).order_by("-pk")
+
+
+def _of_stage(rows: QuerySet[Any]) -> Coalesce:
+    counts = rows.filter(stage=OuterRef("pk")).order_by().values("stage").annotate(n=Count("*")).values("n")
+    return Coalesce(Subquery(counts), 0)
 
 
 def terms_heaviest(limit: int = 60) -> QuerySet[Term]:
@@ -112,6 +175,10 @@ def rule_matches() -> list[dict[str, Any]]:
 
     alarm: that share is high. Only the latest pages count for it: a long good past would hide a change, an old trouble outlive its cure.
     """
+    return remembered("rules", _rule_matches)
+
+
+def _rule_matches() -> list[dict[str, Any]]:
     rows = []
     for platform in Platform.values:
         posts = Video.objects.filter(platform=platform).exclude(state=State.DISCOVERED)

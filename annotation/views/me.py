@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -21,6 +19,7 @@ from annotation.models import Person
 from annotation.rules.preferences import BREAK_MINUTES, DEFAULT_KEYS, MOST_BREAK_MINUTES, NoKey, TwoActions, preferences_checked
 from annotation.services.people import opt_outs_known
 from annotation.views.words import ACTIONS, EMOTION_NAMES, WARNING_NAMES
+from crawler.selectors import KeyedPages
 
 VOTES_PER_PAGE = 25
 OUTCOME_DELAY = timedelta(days=7)  # an outcome told earlier would teach what the others vote
@@ -37,6 +36,7 @@ def me(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     agreed, of = selectors.agreement_with_outcome(person, before=now - OUTCOME_DELAY)
     days = selectors.pace(person, now=now)
+    votes = person.votes.select_related("sample__video").defer("sample__video__raw").order_by("-created_at", "-pk")
     context = {
         "person": person,
         "progress": selectors.progress(person, now=now),
@@ -46,7 +46,7 @@ def me(request: HttpRequest) -> HttpResponse:
         "outcomes": of,
         "fewest_outcomes": FEWEST_OUTCOMES,
         "delay_days": OUTCOME_DELAY.days,
-        "history": Paginator(_history(person), VOTES_PER_PAGE).get_page(request.GET.get("page")),
+        "history": KeyedPages(votes, VOTES_PER_PAGE).get_page(request.GET.get("page")),
         "keys": [(action, name, person.preferences.get("keys", {}).get(action, DEFAULT_KEYS[action])) for action, name in ACTIONS],
         "break_minutes": person.preferences.get("break_minutes", BREAK_MINUTES),
         "most_break_minutes": MOST_BREAK_MINUTES,
@@ -56,10 +56,6 @@ def me(request: HttpRequest) -> HttpResponse:
         "blind": settings.BLIND_EMOTION,
     }
     return render(request, "annotation/me.html", context)
-
-
-def _history(person: Person) -> Any:
-    return person.votes.select_related("sample__video").defer("sample__video__raw").order_by("-created_at", "-pk")
 
 
 def _save(request: HttpRequest, person: Person) -> HttpResponse:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q
 
 from annotation.models import Assignment, Sample
-from crawler.models import Video
+from crawler.models import Platform, Video
 from qa.models import ReleaseItem
 
 
@@ -18,7 +18,7 @@ def video_find(name: str) -> Video | None:
         found = Video.objects.filter(number=int(stem)).first()
         if found:
             return found
-    return Video.objects.filter(platform_id=name.strip()).order_by("pk").first()
+    return Video.objects.filter(platform__in=Platform.values, platform_id=name.strip()).order_by("pk").first()  # the index begins with it
 
 
 def lineage(video: Video) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
 
 from annotation.models import LABEL, Sample, Vote
 from annotation.rules import taxonomy
 from annotation.rules.taxonomy import EMOTIONS
 from crawler.models import Platform, Video
+from crawler.selectors import is_large, remembered
 from qa.rules import statistics as rules
 from qa.selectors.votes import CHUNK, CODES
 
@@ -88,6 +90,10 @@ def content_words() -> list[tuple[str, int]]:
 
 def funnel_counts() -> dict[str, int]:
     """Found → kept → labelled → released: videos that reached each."""
+    return remembered("front", _funnel_counts)
+
+
+def _funnel_counts() -> dict[str, int]:
     counts = Video.objects.aggregate(
         found=Count("pk"),
         fetched=Count("pk", filter=~Q(sha256="")),
@@ -105,7 +111,9 @@ def class_mix() -> list[int]:
 
 
 def dataset_version() -> str:
-    """Changes whenever a statistic might: the number of labels, votes and videos, and the latest decision."""
+    """Changes whenever a statistic might: the number of labels, votes and videos, and the latest decision; each hour if there are very many."""
+    if is_large():
+        return f"{timezone.now():%Y%m%d%H}"
     facts = _labelled().aggregate(count=Count("pk"), last=Max("decided_at"))
     last = f"{facts['last']:%Y%m%d%H%M%S%f}" if facts["last"] else "none"
     return f"{facts['count']}-{last}-{Video.objects.count()}-{Vote.objects.aggregate(last=Max('pk'))['last']}"

@@ -48,6 +48,7 @@ OUTCOME_NAMES = {
     "waiting": gettext_lazy("waiting"),
 }
 SHOWN_ROWS = 200
+MOST_COUNTED = 10_000
 
 
 class BehindForm(forms.Form):
@@ -139,7 +140,8 @@ def behind(request: HttpRequest) -> HttpResponse:
     context = {
         "asked": [(form.fields[name].label, form[name].value()) for name in form.fields if form[name].value()],
         "rows": [row | {"rung": RUNG_NAMES.get(row["sample"].decided_rung, "")} for row in selectors.behind_rows(samples[:SHOWN_ROWS])],
-        "total": samples.count(),
+        "total": samples.order_by()[: MOST_COUNTED + 1].count(),
+        "most": MOST_COUNTED,
         "limit": SHOWN_ROWS,
         "people": Person.objects.filter(pk__in=asked.people),
     }
