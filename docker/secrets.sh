@@ -13,7 +13,7 @@ make author_hash_key "$(random 64)"
 make db_password "$(random 40)"
 make redis_password "$(random 40)"
 make metrics_token "$(random 40)"
-make minio_password "$(random 40)"
+make s3_secret_key "$(random 40)"
 make database_url "postgres://emotions:$(cat db_password)@db:5432/emotions"
 make broker_url "redis://:$(cat redis_password)@redis:6379/0"
 if [ ! -s tls_key ]; then
