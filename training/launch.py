@@ -206,6 +206,11 @@ def predict_command(engine: str, *, run: Path, listed: Path, out: Path) -> list[
     return [sys.executable, "-m", f"{engine}.predict", "--run", str(run), "--list", str(listed), "--out", str(out)]
 
 
+def windows_command(engine: str, *, run: Path, listed: Path, out: Path) -> list[str]:
+    """Probabilities per stretch of the clips that are listed in a file, NAME and PATH a line, as NAME.npy."""
+    return [sys.executable, "-m", f"{engine}.windows", "--run", str(run), "--list", str(listed), "--out", str(out)]
+
+
 def prepare_command(engine: str, *, release: Path) -> list[str]:
     return [sys.executable, "-m", f"{engine}.prepare", "--release", str(release)]
 

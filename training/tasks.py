@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from crawler.services import Away
 from training import services
 from training.launch import FolderBusy, NoFreeDevice
 
@@ -15,9 +16,14 @@ def start_run(run_id: int) -> None:
     services.run_execute(run_id)
 
 
-@shared_task(autoretry_for=(NoFreeDevice, FolderBusy), default_retry_delay=30, max_retries=None, time_limit=WEEK_S)
+@shared_task(autoretry_for=(NoFreeDevice, FolderBusy, Away), default_retry_delay=30, max_retries=None, time_limit=WEEK_S)
 def offer_prelabels(run_id: int) -> None:
     services.prelabels_offer(run_id)
+
+
+@shared_task(autoretry_for=(NoFreeDevice, FolderBusy, Away), default_retry_delay=30, max_retries=None, time_limit=WEEK_S)
+def write_windows(run_id: int) -> None:
+    services.windows_write(run_id)
 
 
 @shared_task(time_limit=WEEK_S)

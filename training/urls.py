@@ -16,5 +16,6 @@ urlpatterns = [
     path("train/<int:pk>/cancel/", views.run_cancel, name="run_cancel"),
     path("train/<int:pk>/retry/", views.run_retry, name="run_retry"),
     path("train/<int:pk>/prelabels/", views.prelabels_ask, name="prelabels_ask"),
+    path("train/<int:pk>/windows/", views.windows_ask, name="windows_ask"),
     path("api/v1/", include(router.urls)),
 ]

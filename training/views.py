@@ -174,6 +174,12 @@ def prelabels_ask(request: HttpRequest, pk: int) -> HttpResponse:
     return _change(request, pk, services.prelabels_ask)
 
 
+@require_POST
+@may_start
+def windows_ask(request: HttpRequest, pk: int) -> HttpResponse:
+    return _change(request, pk, services.windows_ask)
+
+
 def _change(request: HttpRequest, pk: int, service: Any) -> HttpResponse:
     try:
         service(run_for(request.user, pk), user=request.user)

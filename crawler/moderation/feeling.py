@@ -16,11 +16,12 @@ from crawler.rules.transitions import EMOTIONS
 def emotion_shift(video: Video) -> Finding:
     """Review when the posteriors change their class, or decide for none; unable before a network has seen the clip.
 
-    EMOTION_WINDOWS is a folder of <sha256>.npy files, (windows, 6) probabilities each: written where torch is, read here without it.
+    EMOTION_WINDOWS is a folder of <sha256>.npy files, (windows, 6) probabilities each: written by training.services.windows_write, read here without torch.
     """
-    if not settings.EMOTION_WINDOWS:
-        return Finding(Check.Verdict.UNABLE, "no network has been trained: set EMOTION_WINDOWS to a folder of its posteriors")
-    posteriors = read(Path(settings.EMOTION_WINDOWS) / f"{video.sha256}.npy")
+    path = windows_path(video.sha256)
+    if not path.parent.is_dir():
+        return Finding(Check.Verdict.UNABLE, "no network has been trained: manage.py emotion_windows has one look at the clips")
+    posteriors = read(path)
     if isinstance(posteriors, str):
         return Finding(Check.Verdict.UNABLE, posteriors)
     evidence = {"windows": [[round(float(share), 3) for share in row] for row in posteriors]}
@@ -31,6 +32,10 @@ def emotion_shift(video: Video) -> Finding:
     if transitions.unclear(posteriors):
         return Finding(Check.Verdict.REVIEW, "transition: no emotion is clear", evidence)
     return Finding(Check.Verdict.PASS, "", evidence)
+
+
+def windows_path(sha256: str) -> Path:
+    return Path(settings.EMOTION_WINDOWS) / f"{sha256}.npy"
 
 
 def read(path: Path) -> np.ndarray | str:

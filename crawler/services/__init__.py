@@ -1,5 +1,6 @@
 """What can be done with stages and videos; the only place that writes the crawler's rows."""
 
+from crawler.services.cleaning import screenings_repeat
 from crawler.services.keeping import clips_keep
 from crawler.services.outages import stage_reopen
 from crawler.services.recheck import posts_recheck
@@ -19,6 +20,7 @@ __all__ = [
     "posts_insert",
     "posts_recheck",
     "resume_stale",
+    "screenings_repeat",
     "stage_counts",
     "stage_crawl",
     "stage_create",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -320,15 +321,16 @@ def number(video: Video) -> Video:
     return video
 
 
-def recheck_all() -> int:
+def screenings_repeat(*, only: Collection[str] = ()) -> int:
     """How many accepted or doubtful videos ran a screening whose version has risen, or that was unable to look before.
 
-    What is found is kept with the clip; a number that was given is not taken back by machine.
+    only: names of screenings; without them, all.     What is found is kept with the clip; a number that was given is not taken back by machine.
     """
     count = 0
     for video in Video.objects.filter(state__in=[State.ACCEPTED, State.REVIEW]).order_by("pk").iterator(chunk_size=200):
         done = set(video.checks.exclude(verdict=Check.Verdict.UNABLE).values_list("name", "version"))
-        due = [detector for detector in moderation.DETECTORS if (detector.name, detector.version) not in done]
+        asked = [detector for detector in moderation.DETECTORS if not only or detector.name in only]
+        due = [detector for detector in asked if (detector.name, detector.version) not in done]
         if due:
             clips().fetched(video.file, sha256=video.sha256)
         for detector in due:

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from crawler import selectors
 from crawler.models import Decision, Tombstone, Video
+from crawler.moderation.feeling import windows_path
 from crawler.services import cleaning
 from crawler.storage import Away, clips
 
@@ -79,7 +80,9 @@ def _reopen(video: Video, user: Any) -> None:
     if video.decisions.order_by("-pk").values_list("person_id", flat=True).first() != user.pk:
         raise PermissionDenied("only the person who decided can undo")
     if video.state == State.DROPPED and video.sha256 and not video.file:
-        raise ValidationError("the clip itself is gone: it was kept for as long as turned-down clips are (RETAIN_REJECTED_DAYS)", code="gone")
+        raise ValidationError(
+            "the clip itself is gone: it was kept for as long as turned-down clips are (RETAIN_REJECTED_DAYS)", code="gone"
+        )
     if video.number is not None:
         cleaning.number_return(video)
     video.state, video.reason, video.accepted_at = State.REVIEW, "; ".join(_doubts(video))[:200], None
@@ -143,6 +146,8 @@ def takedowns_finish() -> int:
             for name in stone.leftovers:
                 if not _is_shared(name):
                     clips().discard(name)
+            if not _is_shared(f"{stone.sha256}.npy"):
+                windows_path(stone.sha256).unlink(missing_ok=True)
         except Away as error:
             log.warning("files of a take-down stay until the store is back: %s", error)
             return len(waiting) - done

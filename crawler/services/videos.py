@@ -202,7 +202,7 @@ def clean_waiting(*, recheck: bool = False, progress: Callable[[int, int], None]
         if progress:
             progress(place, len(ids))
     if recheck:
-        outcomes["rechecked"] = cleaning.recheck_all()
+        outcomes["rechecked"] = cleaning.screenings_repeat()
     return outcomes
 
 

@@ -224,11 +224,11 @@ def test_a_detector_that_was_unable_looks_again_when_it_can(stored, settings, tm
     stored.save()
     settings.EMOTION_WINDOWS = str(tmp_path)
     np.save(tmp_path / f"{stored.sha256}.npy", np.array([SAD] * 5 + [TENSE] * 5))
-    assert cleaning.recheck_all() == 1
+    assert cleaning.screenings_repeat() == 1
     check.refresh_from_db()
     assert (check.verdict, check.reason) == ("review", "transition: Sadness to Tension")
     np.save(tmp_path / f"{stored.sha256}.npy", np.array([SAD] * 10))
-    cleaning.recheck_all()
+    cleaning.screenings_repeat()
     check.refresh_from_db()
     assert check.verdict == "review"  # a verdict that was given stays
     assert [window["emotion"] for window in selectors.strip_of(with_strip(stored))["windows"]] == ["Sadness"] * 5 + ["Tension"] * 5

@@ -273,15 +273,19 @@ def test_who_may_not_review_decides_nothing(doubtful, reviewer):
         services.video_drop(doubtful.pk, user=reviewer, reason=" ")
 
 
-def test_a_takedown_leaves_a_tombstone_and_nothing_else(world, django_capture_on_commit_callbacks):
+def test_a_takedown_leaves_a_tombstone_and_nothing_else(world, settings, tmp_path, django_capture_on_commit_callbacks):
     video = advanced("1")
     path = video.path
+    settings.EMOTION_WINDOWS = str(tmp_path)
+    seen = tmp_path / f"{video.sha256}.npy"
+    seen.write_bytes(b"what a network saw")
     with django_capture_on_commit_callbacks(execute=True):
         stone = services.video_takedown(video.pk, reason="the author asked")
     video.refresh_from_db()
     assert (video.state, video.number, video.title, video.raw, video.file) == (State.DROPPED, None, "", {}, "")
     assert stone.number == 1
     assert not path.exists()
+    assert not seen.exists()
     assert not Fingerprint.objects.exists()
     assert list(selectors.videos_ready()) == []
     services.video_takedown(video.pk, reason="again")

@@ -20,7 +20,7 @@ from qa.services import releases_ask, simulation_ask
 from tests.factories import PersonFactory, VideoFactory
 from training import services
 from training.models import Run, Schedule
-from training.tasks import offer_prelabels
+from training.tasks import offer_prelabels, write_windows
 
 pytestmark = pytest.mark.django_db
 # What a repeated measurement may add: a row of its own, with its time.
@@ -42,7 +42,8 @@ TASKS = sorted(name for name in app.tasks if not name.startswith("celery."))
 @pytest.fixture
 def world(tmp_path, settings, monkeypatch):
     """A little of everything: a finished stage, accepted videos, a group at work, a release, one asked for, a run, a schedule, a message to send."""
-    settings.RELEASES_DIR = tmp_path / "releases"
+    settings.RELEASES_DIR, settings.MEDIA_ROOT = tmp_path / "releases", tmp_path / "media"
+    settings.EMOTION_WINDOWS = str(tmp_path / "windows")
     monkeypatch.setattr(fetch, "message_post", lambda *args, **kwargs: SimpleNamespace(status=200, reason="OK"))
     settings.TRAIN_ENGINE = "tests.training.app.fake_engine"
     settings.TRAIN_GPUS = ["none"]
@@ -54,6 +55,9 @@ def world(tmp_path, settings, monkeypatch):
     for gender, role in (("M", "annotator"), ("M", "annotator"), ("F", "annotator"), ("F", "leader")):
         PersonFactory(group=group, gender=gender, role=role)
     videos = [VideoFactory() for _ in range(3)]
+    for video in videos:
+        video.path.parent.mkdir(parents=True, exist_ok=True)
+        video.path.write_bytes(b"a clip")
     Stage.objects.update(state="done")
     release = Release.objects.create(name="all-1", variant="all", seed=1, path=str(folder), sha256="0" * 64, counts={})
     schedule = services.schedule_save(name="sunday", recipe="debug", cron="0 3 * * 0")
@@ -87,7 +91,7 @@ def snapshot() -> dict[str, list]:
 def test_a_second_delivery_changes_nothing(world, name, monkeypatch):
     task = app.tasks[name]
     arguments = [world[argument] for argument in takes(task)]
-    if name == offer_prelabels.name:
+    if name in {offer_prelabels.name, write_windows.name}:
         services.run_execute(world["run_id"])  # only a finished run can predict
     task.run(*arguments)
     before = snapshot()

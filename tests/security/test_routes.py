@@ -145,6 +145,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "training:run_cancel": {"post": TRAINING},
     "training:run_retry": {"post": TRAINING},
     "training:prelabels_ask": {"post": TRAINING},
+    "training:windows_ask": {"post": TRAINING},
     "training:schedule_save": {"post": TRAINING},
     "training:schedule_delete": {"post": TRAINING},
     "training:api-run-list": {"get": TRAINING, "post": TRAINING},

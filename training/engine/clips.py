@@ -31,6 +31,12 @@ def frame_count(path: Path) -> int:
         return sum(1 for packet in container.demux(video=0) if packet.size)
 
 
+def duration_s(path: Path) -> float:
+    """How long the file says it is; 0 where it does not say."""
+    with _opened(path) as container:
+        return float(container.duration or 0) / av.time_base
+
+
 def all_frames(path: Path, short_side: int) -> Iterator[Frame]:
     """Every frame upright, as (H, W, 3) with its short side scaled to short_side."""
     with _opened(path) as container:

@@ -5,6 +5,7 @@ from training.services.prelabels import prelabels_ask, prelabels_offer
 from training.services.runs import release_find, run_cancel, run_retry, run_start, runs_resume_stale
 from training.services.schedules import schedule_delete, schedule_run, schedule_save
 from training.services.stores import is_prepared, releases_prepare
+from training.services.windows import windows_ask, windows_write
 
 __all__ = [
     "is_prepared",
@@ -21,4 +22,6 @@ __all__ = [
     "schedule_delete",
     "schedule_run",
     "schedule_save",
+    "windows_ask",
+    "windows_write",
 ]

@@ -12,10 +12,12 @@ from django.db import transaction
 from annotation.models import Emotion, Sample
 from annotation.services import prelabels_save
 from crawler.models import Video
+from crawler.services import clips as kept_clips
 from training import launch
 from training.engine.recipes import overridden
 from training.models import Run
 from training.selectors import recipes
+from training.services.children import child_run
 from training.services.runs import refuse_others
 
 
@@ -25,7 +27,7 @@ def prelabels_ask(run: Run, *, user: Any) -> None:
     Raises PermissionDenied if the run is someone else's, ValidationError if it cannot speak of the six emotions.
     """
     refuse_others(run, user)
-    _check(run)
+    refuse_unfit(run)
     transaction.on_commit(lambda: signature("training.tasks.offer_prelabels", args=(run.pk,)).apply_async())
 
 
@@ -36,8 +38,8 @@ def prelabels_offer(run_id: int) -> int:
     now, ValueError with the engine's last words if it fails.
     """
     run = Run.objects.get(pk=run_id)
-    _check(run)
-    clips = {str(sample.video.path): sample.pk for sample in _waiting()}
+    refuse_unfit(run)
+    clips = {str(kept_clips().fetched(sample.video.file, sha256=sample.video.sha256)): sample.pk for sample in _waiting()}
     if not clips:
         return 0
     with launch.device_claim(min(run.gpus, 1), locks=settings.TRAIN_LOCKS_DIR, allowed=settings.TRAIN_GPUS) as device:
@@ -46,7 +48,8 @@ def prelabels_offer(run_id: int) -> int:
     return prelabels_save(run.prelabel_name, {clips[path]: chances for path, chances in found.items() if path in clips})
 
 
-def _check(run: Run) -> None:
+def refuse_unfit(run: Run) -> None:
+    """Raises ValidationError unless the run is finished and speaks of the six emotions."""
     if run.state != Run.State.FINISHED:
         raise ValidationError(f"Run {run.pk} is {run.state}: only a finished run can predict.", code="not_finished")
     recipe = recipes().get(run.recipe)
@@ -56,7 +59,7 @@ def _check(run: Run) -> None:
 
 def _waiting() -> list[Sample]:
     samples = Sample.objects.filter(state=Sample.State.OPEN, video__state=Video.State.ACCEPTED).exclude(video__file="")
-    return list(samples.select_related("video").only("video__file").order_by("pk"))
+    return list(samples.select_related("video").only("video__file", "video__sha256").order_by("pk"))
 
 
 def _predicted(folder: Path, paths: list[str], device: launch.Device, locks: tuple[int, ...]) -> dict[str, dict[str, float]]:
@@ -65,14 +68,7 @@ def _predicted(folder: Path, paths: list[str], device: launch.Device, locks: tup
     listed.write_text("\n".join(paths) + "\n", encoding="utf-8")
     out.unlink(missing_ok=True)
     command = launch.predict_command(settings.TRAIN_ENGINE, run=folder, listed=listed, out=out)
-    child = launch.Child(command, log=log, environment=device.environment, cwd=settings.BASE_DIR, locks=locks)
-    status, reason = launch.follow(
-        child,
-        beat=lambda: None,
-        heartbeat_s=settings.TRAIN_HEARTBEAT_S,
-        time_limit_s=settings.TRAIN_TIME_LIMIT_S,
-        grace_s=settings.TRAIN_GRACE_S,
-    )
+    status, reason = child_run(command, log=log, environment=device.environment, locks=locks)
     rows, _ = launch.metrics_read(out)
     if reason or not rows:
         raise ValueError(reason or launch.last_words(log) or f"the engine ended with status {status} and predicted nothing")

@@ -9,6 +9,7 @@ from qa.models import Release
 from training import launch
 from training.engine.releases import manifest_hash
 from training.selectors import releases_trainable
+from training.services.children import child_run
 
 log = logging.getLogger(__name__)
 MARK = "prepared.txt"  # beside the proxies: the metadata's hash that they were made for
@@ -48,14 +49,7 @@ def _prepare(release: Release) -> bool:
     try:
         with launch.folder_claim(store) as lock:
             command = launch.prepare_command(settings.TRAIN_ENGINE, release=release.folder)
-            child = launch.Child(command, log=store / "log.txt", environment={}, cwd=settings.BASE_DIR, locks=(lock,))
-            status, reason = launch.follow(
-                child,
-                beat=lambda: None,
-                heartbeat_s=settings.TRAIN_HEARTBEAT_S,
-                time_limit_s=settings.TRAIN_TIME_LIMIT_S,
-                grace_s=settings.TRAIN_GRACE_S,
-            )
+            status, reason = child_run(command, log=store / "log.txt", environment={}, locks=(lock,))
     except launch.FolderBusy:
         return False
     if status or reason:
