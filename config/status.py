@@ -50,10 +50,20 @@ class Status:
     disk_free: int
     disk_total: int
     beat_at: datetime | None
+    beat_started_at: datetime | None
     backup: Backup | None
     release: Release | None
     clips_away: str
     alarms: list[str] = field(default_factory=list)
+
+    @property
+    def beat_is_silent(self) -> bool:
+        return self.beat_at is None or self.now - self.beat_at > BEAT_SILENT_AFTER
+
+    @property
+    def beat_is_starting(self) -> bool:
+        """It began a moment ago and has not yet written down what it sent, which it does every three minutes."""
+        return self.beat_is_silent and self.beat_started_at is not None and self.now - self.beat_started_at <= BEAT_SILENT_AFTER
 
 
 def status(now: datetime | None = None) -> Status:
@@ -81,12 +91,19 @@ def _status(now: datetime) -> Status:
         .filter(last_run_at__isnull=False)
         .values_list("last_run_at", flat=True)
         .first(),
+        beat_started_at=_beat_started(),
         backup=Backup.objects.order_by("-created_at").first(),
         release=Release.objects.order_by("-created_at").first(),
         clips_away=clips().problem(),
     )
     found.alarms = list(_alarms(found))
     return found
+
+
+def _beat_started() -> datetime | None:
+    """When beat last began: it saves every entry of the schedule then, and later only those that it has sent."""
+    entries = PeriodicTask.objects.filter(name__in=settings.CELERY_BEAT_SCHEDULE)
+    return entries.aggregate(at=Min("date_changed"))["at"]
 
 
 def _counted(model: Any, name: str) -> dict[str, int]:
@@ -127,7 +144,7 @@ def _stuck(now: datetime) -> dict[str, int]:
 def _alarms(found: Status) -> Iterator[str]:
     if None in found.queues.values():
         yield _("The broker does not answer: tasks wait until it is back.")
-    if found.beat_at is None or found.now - found.beat_at > BEAT_SILENT_AFTER:
+    if found.beat_is_silent and not found.beat_is_starting:
         yield _("Beat has sent nothing for five minutes: start it, or nothing periodic happens.")
     for name, number in found.stuck.items():
         if number:

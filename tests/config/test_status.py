@@ -5,7 +5,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from config import status as site
 from config.models import Backup
@@ -20,8 +20,6 @@ NOW = timezone.now()
 def healthy(tmp_path):
     """Beat has just sent something and a backup was made."""
     PeriodicTask.objects.filter(name="celery.backend_cleanup").delete()
-    from django_celery_beat.models import CrontabSchedule
-
     PeriodicTask.objects.create(name="something", task="x", crontab=CrontabSchedule.objects.create(), last_run_at=timezone.now())
     file = tmp_path / "site.backup"
     file.write_text("")
@@ -48,6 +46,22 @@ def test_what_is_missing_raises_an_alarm(healthy, monkeypatch, harm, words):
     harm(healthy)
     (alarm,) = site.status().alarms
     assert words in alarm
+
+
+def test_beat_that_has_just_begun_is_starting_and_no_alarm(healthy, monkeypatch, settings, client):
+    monkeypatch.setattr(site, "LEAST_FREE_SHARE", 0.0)
+    monkeypatch.setattr("config.views.workers", lambda: [])
+    settings.CELERY_BEAT_SCHEDULE = {"minutely": {}, "nightly": {}}
+    hours = CrontabSchedule.objects.create(hour="3")
+    for name in settings.CELERY_BEAT_SCHEDULE:
+        PeriodicTask.objects.create(name=name, task=name, crontab=hours)
+    PeriodicTask.objects.update(last_run_at=NOW - timedelta(days=1))  # of the time before the restart
+    assert site.status().alarms == []
+    client.force_login(UserFactory(role="manager"))
+    assert "starting since" in client.get(reverse("status")).content.decode()
+    PeriodicTask.objects.filter(name="nightly").update(date_changed=NOW - timedelta(minutes=6))
+    (alarm,) = site.status().alarms
+    assert "Beat has sent nothing" in alarm, "the minutely entry was saved since, but beat began earlier"
 
 
 def test_a_platform_that_changed_and_a_stage_given_up_raise_alarms(healthy, monkeypatch):
