@@ -101,16 +101,48 @@ def multiply(cursor: Any, model: Any, pk: int, source: str, **changed: str) -> N
     cursor.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} model, {source} WHERE model.id = {pk}")  # noqa: S608 - names of the project's own tables
 
 
+def more(videos: int) -> int:
+    """New videos that wait to be handed out, and tasks for the workers: hand out and take leases back, several times over."""
+    from django.db.models import Max
+    from django.utils import timezone
+
+    from annotation.tasks import distribute, expire_leases
+    from crawler.models import Video
+
+    now, first = timezone.now(), (Video.objects.aggregate(last=Max("number"))["last"] or 0) + 1
+    Video.objects.bulk_create(
+        Video(platform="douyin", platform_id=str(n), number=n, state="accepted", accepted_at=now, file=f"{n}.mp4", duration_s=20.0)
+        for n in range(first, first + videos)
+    )
+    for _ in range(4):
+        distribute.delay()
+        expire_leases.delay()
+    return videos
+
+
 def check() -> dict[str, object]:
-    from django.db.models import Count
+    """What must be 0 after any accident; what the killed workers had not handed out yet is handed out first, as the clock would."""
+    from django.db.models import Count, Q
 
-    from annotation.models import Assignment, Sample, Vote
+    from annotation.models import LABEL, Assignment, Sample, Vote
+    from annotation.services import distribute
+    from crawler.models import Video
 
+    distribute()
     submitted = Assignment.objects.filter(state="submitted").count()
     votes = Vote.objects.filter(undone_at__isnull=True).count()
     twice = Assignment.objects.values("sample", "rung", "seat").annotate(n=Count("pk")).filter(n__gt=1).count()
     decided = Sample.objects.filter(state="decided").count()
-    return {"votes": votes, "lost_votes": submitted - votes, "duplicate_assignments": twice, "decided": decided}
+    without = Video.objects.filter(state="accepted", sample__isnull=True).count()
+    seats = Sample.objects.annotate(n=Count("assignments", filter=Q(assignments__round=LABEL, assignments__rung="member")))
+    return {
+        "votes": votes,
+        "lost_votes": submitted - votes,
+        "duplicate_assignments": twice,
+        "videos_without_a_sample": without,
+        "samples_without_three_seats": seats.exclude(n=3).count(),
+        "decided": decided,
+    }
 
 
 PAGES = {
@@ -215,6 +247,7 @@ if __name__ == "__main__":
         "fill": lambda: fill(int(sys.argv[2]), *sys.argv[3:]),
         "fill_settled": lambda: fill_settled(int(sys.argv[2]), int(sys.argv[3])),
         "check": check,
+        "more": lambda: more(int(sys.argv[2])),
         "kept": lambda: kept([int(text) for text in sys.argv[2:]]),
         "pages": pages,
     }

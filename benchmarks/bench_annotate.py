@@ -1,8 +1,8 @@
 """How fast one gets the next clip and submits a vote: pairs/s and latency over HTTP, closed loop, no think time.
 
 A server of its own (gunicorn), 10,000 samples, 1, 8 and 32 annotators, on SQLite and on a throw-away PostgreSQL. Limits: next and
-submit p95 below 60 ms for one annotator and 250 ms for eight, at least 80 pairs/s at eight on PostgreSQL; then the server is killed
-again and again under 32, and the database is checked for lost votes and for people in one another's seats. Every list page takes
+submit p95 below 60 ms for one annotator and 250 ms for eight, at least 80 pairs/s at eight on PostgreSQL; then the server and the workers are
+killed again and again under 32, and the database is checked for lost votes and for people in one another's seats. Every list page takes
 less than 150 ms. `python -m benchmarks.bench_annotate --settled 1000000` measures beside a million decided samples of three votes
 each: no more than 1.5 times as long. Since other work may share the machine, the server's CPU time per pair is told too.
 With --peers Label Studio is installed and measured in the same run, and doccano is tried.
@@ -35,6 +35,7 @@ SAMPLES = 10_000
 ANNOTATORS = (1, 8, 32)
 SECONDS = 10.0
 KILLED_ANNOTATORS = 32
+MORE_VIDEOS = 200  # come in while the server and the workers are killed
 ADJECTIVES = ("happy", "scary", "neutral", "calm", "gloomy", "tense")
 P95_LIMIT_MS = {1: 60.0, 8: 250.0}  # at 32 only nothing may be lost
 PAGE_LIMIT_MS = 150.0
@@ -68,7 +69,7 @@ def measure(
                     # Alone means quick: who works alone has a queue that the others leave alone.
                     tokens = filled["tokens"][-1:] if number == 1 else filled["tokens"][:number]
                     results[f"{store}, {number} annotators"] = judged(store, number, run(port, tokens, seconds))
-            results[f"{store}, server killed three times"] = survive(environment, filled["tokens"][:KILLED_ANNOTATORS], kills=3)
+            results[f"{store}, server and workers killed three times"] = survive(environment, filled["tokens"][:KILLED_ANNOTATORS], kills=3)
             results[f"{store}, list pages"] = pages(environment)
             results[f"{store}, after all"] = check(environment)
     if peers:
@@ -103,7 +104,8 @@ def run_as(port: int, keys: list[str], annotator: Callable[..., None], *, second
 def site_environment(folder: Path, database_url: str) -> dict[str, str]:
     """The site as it runs in earnest on PostgreSQL; on SQLite as the embedded default."""
     found = {**os.environ, "EMOTIONS_VAR": str(folder), "THROTTLE_USER": "1000000/min", "LOG_LEVEL": "WARNING"}
-    found.pop("DATABASE_URL", None)
+    for name in ("DATABASE_URL", "CELERY_BROKER_URL"):
+        found.pop(name, None)
     if database_url:
         secret = uuid.uuid4().hex * 2
         found |= {
@@ -158,6 +160,23 @@ def server(environment: dict[str, str], *, kill: bool = False) -> Iterator[int]:
             yield port
         finally:
             os.killpg(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+
+
+def tasks_waiting(environment: dict[str, str]) -> int:
+    return len(list((Path(environment["EMOTIONS_VAR"]) / "queue" / "messages").iterdir()))
+
+
+@contextlib.contextmanager
+def worker(environment: dict[str, str]) -> Iterator[None]:
+    """A Celery worker of two processes; it ends as in a power cut."""
+    command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--concurrency", "2", "--loglevel", "ERROR"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=environment, cwd=CHECKOUT, start_new_session=True, **quiet) as process:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_for(port: int) -> None:
@@ -238,10 +257,12 @@ def annotate(port: int, token: str, until: float, times: dict[str, list[float]])
 
 
 def survive(environment: dict[str, str], tokens: list[str], *, kills: int, seconds: float = 3.0) -> dict[str, Any]:
-    """Votes that the server confirmed while it was killed again and again; each client sends on until it is answered.
+    """Votes that the server confirmed while it and the workers were killed again and again; each client sends on until it is answered.
 
-    Raises RuntimeError if a confirmed vote is not in the database afterwards.
+    The workers hand out new videos and take leases back meanwhile. Raises RuntimeError if a confirmed vote is not in the database
+    afterwards.
     """
+    environment = {**environment, "LEASE_S": "10"}  # so that leases run out as well
     confirmed: list[int] = []
     stop = threading.Event()
     address: dict[str, int] = {}
@@ -249,10 +270,17 @@ def survive(environment: dict[str, str], tokens: list[str], *, kills: int, secon
     threads = [threading.Thread(target=guarded, args=(failures, insist, address, token, stop, confirmed)) for token in tokens]
     for thread in threads:
         thread.start()
+    tasks_begun = 0
     for _ in range(kills + 1):
-        with server(environment, kill=True) as port:
+        python(environment, "-m", "benchmarks.annotate_data", "more", str(MORE_VIDEOS))
+        waiting = tasks_waiting(environment)
+        with worker(environment), server(environment, kill=True) as port:
             address["port"] = port
             time.sleep(seconds)
+            deadline = time.monotonic() + 60
+            while tasks_waiting(environment) >= waiting and time.monotonic() < deadline:
+                time.sleep(0.1)  # the workers come up more slowly than the server
+        tasks_begun += waiting - tasks_waiting(environment)
     stop.set()
     with server(environment) as port:  # what was under way is answered by the last one
         address["port"] = port
@@ -263,7 +291,7 @@ def survive(environment: dict[str, str], tokens: list[str], *, kills: int, secon
     kept = json.loads(python(environment, "-m", "benchmarks.annotate_data", "kept", *map(str, confirmed)).splitlines()[-1])
     if kept != len(set(confirmed)) or len(set(confirmed)) != len(confirmed):
         raise RuntimeError(f"{len(confirmed)} votes were confirmed, {len(set(confirmed))} different ones, {kept} are there")
-    return {"confirmed": len(confirmed), "lost": 0}
+    return {"confirmed": len(confirmed), "lost": 0, "tasks_begun_by_killed_workers": tasks_begun}
 
 
 def insist(address: dict[str, int], token: str, stop: threading.Event, confirmed: list[int]) -> None:
@@ -325,8 +353,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("stores", nargs="*", default=["sqlite", "postgresql"])
     parser.add_argument("--settled", type=int, default=0, help="decided samples with three votes each that are there beforehand")
     parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--peers", action="store_true")
     options = parser.parse_args(arguments)
-    print(json.dumps(measure(stores=tuple(options.stores), settled=options.settled, seconds=options.seconds), indent=2))
+    print(json.dumps(measure(**{**vars(options), "stores": tuple(options.stores)}), indent=2))
     return 0
 
 
