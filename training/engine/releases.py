@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from training.engine.recipes import EMOTIONS, POLARITY, Recipe
 
 PARTS = ("train", "test")
 SPELLINGS = {"Sad": "Sadness"}  # the published data set writes Sad
@@ -69,6 +72,24 @@ def beliefs(sample: Sample, kind: str, num_classes: int) -> list[float]:
     raise ValueError(
         f"{sample.name}: its metadata has no {kind} over {num_classes} classes; set labels=majority, or export the release with them"
     )
+
+
+def for_release(recipe: Recipe, release: Path) -> Recipe:
+    """The recipe with the release's own classes and polarities, where its release.json names them.
+
+    Where it names no polarity a class of ours keeps its own, and one that is not ours is neutral.
+    """
+    facts = release_facts(release)
+    if "classes" not in facts:
+        return recipe
+    classes = tuple(SPELLINGS.get(name, name) for name in facts["classes"])
+    known = dict(zip(EMOTIONS, POLARITY, strict=True))
+    return replace(recipe, classes=classes, polarity=tuple(facts.get("polarity") or (known.get(name, "neutral") for name in classes)))
+
+
+def release_facts(release: Path) -> dict[str, Any]:
+    path = release / "release.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def manifest_hash(release: Path) -> str:

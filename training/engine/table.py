@@ -24,8 +24,9 @@ from pathlib import Path
 
 from training.engine.paper_tables import E_MOTIONS, TABLES, PaperTable
 from training.engine.recipes import EMOTIONS, POLARITY
+from training.engine.releases import release_facts
 from training.engine.smoke_release import make_smoke_release
-from training.engine.table_plan import MAKERS, Job, Request, planned, release_facts
+from training.engine.table_plan import MAKERS, Job, Request, planned
 from training.engine.table_results import write_tables
 
 STOPPED = 3

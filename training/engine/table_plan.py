@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from training.engine.paper_tables import E_MOTIONS, PaperRow, PaperTable
 from training.engine.recipes import RECIPES, Recipe, overridden
 from training.engine.recipes.baselines import MLLM_RECIPES, smoke
+from training.engine.releases import for_release
 
 MAKERS = {**RECIPES, **MLLM_RECIPES}
 ALIASES = {E_MOTIONS: ("e_All", "e_B", "e_T"), "e_All": (E_MOTIONS,), "e_T": (E_MOTIONS,), "e_B": (E_MOTIONS,)}
@@ -125,19 +125,6 @@ def job_of(row: PaperRow, dataset: str, seed: int, request: Request) -> Job | No
         )
     folder = request.out / "runs" / dataset_folder(release) / f"{recipe.name}-{fingerprint(recipe)}" / f"seed-{seed}"
     return Job(recipe, dataset, release, folder, source)
-
-
-def for_release(recipe: Recipe, release: Path) -> Recipe:
-    """The recipe with the release's own classes and polarities, where its release.json names them."""
-    facts = release_facts(release)
-    if "classes" not in facts:
-        return recipe
-    return replace(recipe, classes=tuple(facts["classes"]), polarity=tuple(facts.get("polarity") or ["neutral"] * len(facts["classes"])))
-
-
-def release_facts(release: Path) -> dict[str, Any]:
-    path = release / "release.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def dataset_folder(release: Path) -> str:

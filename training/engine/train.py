@@ -30,7 +30,7 @@ from training.engine.opinions import opinions_on
 from training.engine.optimisers import learning_rate, optimiser_of, set_rate
 from training.engine.processes import Processes, joined
 from training.engine.recipes import RECIPES, Recipe, overridden
-from training.engine.releases import PARTS, Sample, manifest_hash, samples_of, split_validation
+from training.engine.releases import PARTS, Sample, for_release, manifest_hash, samples_of, split_validation
 from training.engine.trackers import Tracker, trackers_of
 from training.engine.usable import UsableSamples, usable_samples
 from training.nets import Opinions
@@ -443,7 +443,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         changes = dict(_pair(text) for text in options.set)
-        recipe = overridden(RECIPES[options.recipe](), changes | ({} if options.seed is None else {"seed": options.seed}))
+        recipe = for_release(RECIPES[options.recipe](), options.release)
+        recipe = overridden(recipe, changes | ({} if options.seed is None else {"seed": options.seed}))
         train(recipe, options.release, options.out, resume=options.resume)
     except Stopped:
         print(f"stopped; go on with --resume --out {options.out}", file=sys.stderr)

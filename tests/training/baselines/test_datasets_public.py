@@ -10,9 +10,8 @@ import pytest
 from training.engine.clips import all_frames
 from training.engine.datasets_public import DATASETS, Found, clip_name, cut_clip, in_parts, main, write_release
 from training.engine.recipes import EMOTIONS, POLARITIES, RECIPES
-from training.engine.releases import samples_of
+from training.engine.releases import for_release, samples_of
 from training.engine.smoke_release import write_clip
-from training.engine.table_plan import for_release
 
 
 def touch(root, *names):
@@ -145,6 +144,14 @@ def test_training_takes_over_the_classes_of_a_public_data_set(tmp_path):
     recipe = for_release(RECIPES["ogm_ge"](), tmp_path / "o")
     assert recipe.classes == DATASETS["ekman6"].classes
     assert recipe.polarity == ("negative", "negative", "negative", "positive", "negative", "positive")
+
+
+def test_a_release_that_names_no_polarity_keeps_that_of_our_emotions(tmp_path):
+    """As the project's own releases do: with every class neutral the penalty of EP-CE would never fall."""
+    (tmp_path / "release.json").write_text(json.dumps({"classes": ["Tension", "Sad", "Neutral", "Relaxation", "boredom"]}))
+    recipe = for_release(RECIPES["avcanet"](), tmp_path)
+    assert recipe.classes == ("Tension", "Sadness", "Neutral", "Relaxation", "boredom")
+    assert recipe.polarity == ("negative", "negative", "neutral", "positive", "neutral")
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path):

@@ -196,6 +196,15 @@ def test_a_resume_with_another_recipe_is_refused_by_field(release, tmp_path, tin
     assert "lr was 0.001 and is 0.5" in capsys.readouterr().err
 
 
+def test_the_classes_are_the_release_s_own_unless_they_are_set(release, tmp_path, monkeypatch):
+    (tmp_path / "release.json").write_text(json.dumps({"classes": ["joy", "anger"], "polarity": ["positive", "negative"]}))
+    given = []
+    monkeypatch.setattr(train, "train", lambda recipe, *_, **__: given.append((recipe.classes, recipe.polarity)))
+    assert train.main(arguments(tmp_path, tmp_path / "run")) == 0
+    assert train.main(arguments(tmp_path, tmp_path / "run", "--set", "classes=fear,rage", "--set", "polarity=negative,negative")) == 0
+    assert given == [(("joy", "anger"), ("positive", "negative")), (("fear", "rage"), ("negative", "negative"))]
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
