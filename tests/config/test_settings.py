@@ -48,6 +48,14 @@ def test_production_refuses_to_start_without(tmp_path, name):
         ("SECRET_KEY", "short", "50 characters"),
         ("RETAIN_AUDIT_DAYS", "7", "must be 30 or more"),
         ("RETAIN_LOGS_DAYS", "-1", "outside 0..36500"),
+        (
+            "AWS_ENDPOINT_URL_S3",
+            "http://169.254.169.254/latest",
+            "AWS_ENDPOINT_URL_S3='http://169.254.169.254/latest' is not http(s)://host",
+        ),
+        ("AWS_ACCESS_KEY_ID", "alone", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together"),
+        ("MEDIA_BUCKET", "../other", "MEDIA_BUCKET='../other' is no name of a bucket"),
+        ("MEDIA_PREFIX", "/clips", "MEDIA_PREFIX='/clips' is no prefix"),
         ("LEASE_S", "soon", "LEASE_S='soon' is not a whole number"),
     ],
 )
@@ -57,7 +65,8 @@ def test_production_refuses_unsafe_values(tmp_path, name, value, complaint):
     assert complaint in result.stderr
 
 
-def test_production_starts_with_real_values(tmp_path):
-    result = start(tmp_path, **SAFE)
+@pytest.mark.parametrize("more", [{}, {"MEDIA_BUCKET": "clips", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}])
+def test_production_starts_with_real_values(tmp_path, more):
+    result = start(tmp_path, **SAFE, **more)
     assert result.returncode == 0, result.stderr
     assert "postgresql" in result.stdout

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 
 from config.settings import BASE_DIR
 
@@ -15,10 +16,24 @@ OUTWARD = {
     "config/sentry.py": "errors, to the address that SENTRY_DSN names",
     "crawler/fetch/": "pages and clips, each address through the guard against private networks",
     "crawler/media/": "the sandboxed child that decodes",
+    "crawler/storage/bucket.py": "the one S3 that the environment names",
     "training/engine/mllm_providers.py": "a model server that the operator names on the command line",
     "training/engine/shards.py": "shards at addresses that the researcher names on the command line",
 }
-CLIENTS = {"requests", "urllib3", "httpx", "aiohttp", "http.client", "urllib.request", "ftplib", "smtplib", "yt_dlp", "sentry_sdk"}
+CLIENTS = {
+    "requests",
+    "urllib3",
+    "httpx",
+    "aiohttp",
+    "http.client",
+    "urllib.request",
+    "ftplib",
+    "smtplib",
+    "yt_dlp",
+    "sentry_sdk",
+    "boto3",
+    "storages.backends.s3",
+}
 FROM_DATA = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
 
 
@@ -76,6 +91,25 @@ def test_only_the_guarded_modules_reach_out():
         if (names(tree) & CLIENTS or sockets(tree)) and not any(name.startswith(prefix) for prefix in OUTWARD)
     ]
     assert stray == []
+
+
+def test_which_store_is_asked_comes_from_the_environment_alone():
+    """No row, page, file or command line names one: whatever is given as endpoint_url is one of two settings."""
+    given = {
+        ast.unparse(word.value)
+        for name, tree in parsed()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+        if word.arg == "endpoint_url"
+    }
+    assert given == {"endpoint_url or settings.S3_ENDPOINT_URL", "settings.S3_PUBLIC_URL"}
+    settings = (BASE_DIR / "config" / "settings.py").read_text(encoding="utf-8")
+    assert re.findall(r"^(S3_\w+_URL) = (env\.origin)\(", settings, re.MULTILINE) == [
+        ("S3_ENDPOINT_URL", "env.origin"), ("S3_PUBLIC_URL", "env.origin"),
+    ]  # fmt: skip
+    fields = [f"{model.__name__}.{field.name}" for model in apps.get_models() for field in model._meta.get_fields()]
+    assert [name for name in fields if re.search("endpoint|bucket|s3", name.partition(".")[2])] == []
 
 
 def sockets(tree: ast.AST) -> set[str]:
