@@ -36,7 +36,7 @@ from qa.selectors.releases import (
 )
 from qa.selectors.reports import last_report, report_history, set_rows
 from qa.selectors.statistics import adjective_use, class_mix, dataset_numbers, dataset_version, funnel_counts, raw_and_labelled
-from qa.selectors.votes import CODES, SampleFacts, VoteTable, label_votes, member_votes, sample_facts, vote_table
+from qa.selectors.votes import CODES, SampleFacts, VoteTable, label_votes, member_votes, sample_facts, sample_labels, vote_table
 from qa.selectors.waiting import waiting_for
 
 __all__ = [
@@ -87,6 +87,7 @@ __all__ = [
     "reviewers",
     "rounds_of",
     "sample_facts",
+    "sample_labels",
     "samples_behind",
     "second_look",
     "second_opinion_numbers",

@@ -15,7 +15,8 @@ from crawler.models import Video
 from qa.models import Release, ReleaseItem, ReleaseJob, SimulationJob
 from qa.rules.agreement import fleiss_kappa, patterns
 from qa.rules.truth import second_opinion
-from qa.selectors.votes import CHUNK, label_votes, member_votes, vote_table
+from qa.selectors.columns import CHUNK
+from qa.selectors.votes import label_votes, member_votes, vote_table
 
 
 class Labelled(NamedTuple):

@@ -16,7 +16,8 @@ from annotation.rules.taxonomy import EMOTIONS
 from crawler.models import Platform, Video
 from crawler.selectors import is_large, remembered
 from qa.rules import statistics as rules
-from qa.selectors.votes import CHUNK, CODES
+from qa.selectors.columns import CHUNK
+from qa.selectors.votes import CODES
 
 WORDS = 80
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.core.exceptions import EmptyResultSet
-from django.db import connections
 from django.db.models import Case, FloatField, QuerySet, SmallIntegerField, Value, When
 from django.db.models.functions import Coalesce
 from numpy.typing import NDArray
 
 from annotation.models import LABEL, Rung, Sample, Vote
 from annotation.rules.taxonomy import EMOTIONS
+from qa.selectors.columns import columns_of
 
 CODES = {emotion: code for code, emotion in enumerate(EMOTIONS)}
 RUNGS = tuple(Rung.values)
-CHUNK = 20_000
 ROW = np.dtype([("sample", "i8"), ("pk", "i8"), ("person", "i8"), ("emotion", "i1"), ("rung", "i1"), ("confidence", "f8")])
+LABEL_ROW = np.dtype([("sample", "i8"), ("label", "i1")])
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,14 @@ class VoteTable:
 
     def matrix(self) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
         """The samples, and their votes as (num_samples, most votes of any sample), −1 where a sample has fewer."""
-        samples, start, count = np.unique(self.sample, return_index=True, return_counts=True)
-        ratings = np.full((len(samples), int(count.max(initial=0))), -1, dtype=np.int8)
-        row = np.repeat(np.arange(len(samples)), count)
-        ratings[row, np.arange(len(self)) - np.repeat(start, count)] = self.emotion
-        return samples, ratings
+        is_first = np.ones(len(self), dtype=bool)
+        is_first[1:] = self.sample[1:] != self.sample[:-1]
+        start = np.flatnonzero(is_first)
+        count = np.diff(start, append=len(self))
+        width = int(count.max(initial=0))
+        ratings = np.full(len(start) * width, -1, dtype=np.int8)
+        ratings[np.arange(len(self)) + np.repeat(np.arange(len(start)) * width - start, count)] = self.emotion
+        return self.sample[start], ratings.reshape(len(start), width)
 
     def by_person(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
         """The samples, the people, and who said what as (num_samples, num_people), −1 where one has not voted; the last vote counts."""
@@ -58,22 +60,12 @@ class VoteTable:
 def vote_table(votes: QuerySet[Vote]) -> VoteTable:
     """The votes of a query as arrays, read once and in chunks."""
     rows = votes.order_by().values_list("sample_id", "pk", "person_id", _code("emotion", EMOTIONS), _code("rung", RUNGS), _confidence())
-    read = np.fromiter(_streamed(rows), dtype=ROW)
-    read = read[np.lexsort((read["pk"], read["sample"]))]
-    confidence = np.where(read["confidence"] < 0, np.nan, read["confidence"])
-    return VoteTable(read["sample"], read["person"], read["emotion"], read["rung"], confidence)
-
-
-def _streamed(rows: QuerySet[Any, tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """The query's rows as the database gives them: Django's own iterator costs several times as much per row."""
-    try:
-        sql, params = rows.query.sql_with_params()
-    except EmptyResultSet:
-        return
-    with connections[rows.db].chunked_cursor() as cursor:
-        cursor.execute(sql, params)
-        while chunk := cursor.fetchmany(CHUNK):
-            yield from chunk
+    read = columns_of(rows, ROW)
+    order = np.lexsort((read.pop("pk"), read["sample"]))
+    for name, column in read.items():  # one after another, so that no second copy of all is held
+        read[name] = column[order]
+    read["confidence"][read["confidence"] < 0] = np.nan
+    return VoteTable(**read)
 
 
 def label_votes() -> QuerySet[Vote]:
@@ -86,18 +78,30 @@ def member_votes() -> QuerySet[Vote]:
 
 
 @dataclass(frozen=True)
-class SampleFacts:
-    """Parallel arrays about samples, ordered by pk: label code (−1 while open), group letter, platform and month of the decision."""
+class SampleLabels:
+    """Parallel arrays about samples, ordered by pk: label code, −1 while open."""
 
     sample: NDArray[np.int64]
     label: NDArray[np.int8]
-    group: NDArray[np.str_]
-    platform: NDArray[np.str_]
-    month: NDArray[np.str_]
 
     def place(self, samples: NDArray[np.integer]) -> NDArray[np.int64]:
         """Where these samples stand here. All must be known."""
         return np.searchsorted(self.sample, samples)
+
+
+@dataclass(frozen=True)
+class SampleFacts(SampleLabels):
+    """And group letter, platform and month of the decision."""
+
+    group: NDArray[np.str_]
+    platform: NDArray[np.str_]
+    month: NDArray[np.str_]
+
+
+def sample_labels(samples: QuerySet[Sample]) -> SampleLabels:
+    """Labels alone, for more samples than facts could be held of."""
+    read = columns_of(samples.order_by("pk").values_list("pk", _code("label", EMOTIONS, other=-1)), LABEL_ROW)
+    return SampleLabels(**read)
 
 
 def sample_facts() -> SampleFacts:
@@ -117,9 +121,10 @@ def sample_facts() -> SampleFacts:
     )
 
 
-def _code(field: str, names: Sequence[str]) -> Case:
+def _code(field: str, names: Sequence[str], *, other: int | None = None) -> Case:
     """The name's place in `names`, worked out by the database so that only small numbers travel."""
-    return Case(*(When(**{field: name}, then=Value(code)) for code, name in enumerate(names)), output_field=SmallIntegerField())
+    cases = (When(**{field: name}, then=Value(code)) for code, name in enumerate(names))
+    return Case(*cases, default=Value(other), output_field=SmallIntegerField())
 
 
 def _confidence() -> Coalesce:

@@ -165,13 +165,6 @@ def _pictures(trial: SimulationJob) -> dict[str, Any]:
             "yLabel": _("label accuracy"),
             "digits": 4,
         },
-        "votes_chart": {
-            "labels": [row["name"] for row in rows],
-            "values": [row["votes"] for row in rows],
-            "horizontal": True,
-            "yLabel": _("votes per sample"),
-            "digits": 2,
-        },
         "rungs_chart": {
             "labels": [str(RUNG_NAMES[rung]) for rung in RUNGS],
             "values": [numbers["decided_at"][rung] for rung in RUNGS],
