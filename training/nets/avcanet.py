@@ -156,6 +156,13 @@ class Gated(WithHeads):
         return fused, self.linear(fused)
 
 
+class GatedByVideo(Gated):
+    """The same with the picture gating the sound."""
+
+    def fuse(self, video_BC: Tensor, audio_BC: Tensor) -> tuple[Tensor, Tensor]:
+        return super().fuse(audio_BC, video_BC)
+
+
 class Neural(WithHeads):
     """A two-layer perceptron on [a; v]; the paper does not define its "Neural" further."""
 
@@ -168,7 +175,14 @@ class Neural(WithHeads):
         return fused, self.linear(fused)
 
 
-FUSIONS: dict[str, type[nn.Module]] = {"mid_concat": MidConcat, "sum": Sum, "multiply": Multiply, "gated": Gated, "neural": Neural}
+FUSIONS: dict[str, type[nn.Module]] = {
+    "mid_concat": MidConcat,
+    "sum": Sum,
+    "multiply": Multiply,
+    "gated": Gated,
+    "gated_by_video": GatedByVideo,
+    "neural": Neural,
+}
 
 
 # ---- The branches alone ---------------------------------------------------------------------------------------------

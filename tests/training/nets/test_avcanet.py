@@ -52,12 +52,24 @@ def test_lisf_grows_by_the_pyramid_level(levels, expected):
 def test_fusion_strategies_have_the_parameters_of_the_specification_beside_their_branch_heads():
     heads = 2 * (512 * 6 + 6)
     expected = {"mid_concat": 6_150, "sum": 6_156, "multiply": 3_078 + heads, "gated": 528_390 + heads, "neural": 527_878 + heads}
+    expected["gated_by_video"] = expected["gated"]
     assert {name: count(kind(512, 6)) for name, kind in FUSIONS.items()} == expected
 
 
 def test_the_branches_opinions_add_up_to_the_networks():
     opinions = debug_net().eval()(*debug_inputs())
     torch.testing.assert_close(opinions.video_logits + opinions.audio_logits, opinions.logits)
+
+
+def test_either_modality_can_gate_the_other():
+    torch.manual_seed(0)
+    by_sound, by_picture = FUSIONS["gated"](8, 6).eval(), FUSIONS["gated_by_video"](8, 6).eval()
+    by_picture.load_state_dict(by_sound.state_dict())
+    video, audio = torch.randn(3, 8), torch.randn(3, 8)
+    gated = by_picture.gate(video).sigmoid() * by_picture.value(audio)
+    torch.testing.assert_close(by_picture(video, audio).logits, by_picture.linear(gated))
+    torch.testing.assert_close(by_picture(video, audio).video_logits, by_sound(video, audio).video_logits)
+    assert not torch.allclose(by_picture(video, audio).logits, by_sound(video, audio).logits)
 
 
 @pytest.mark.parametrize("fusion", sorted(FUSIONS))
