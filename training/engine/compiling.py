@@ -14,11 +14,12 @@ from torch import nn
 def compiled(model: nn.Module) -> nn.Module:
     """The network, compiled at its first step. Raises ValueError naming what the machine lacks.
 
-    Each size of batch is compiled for itself: there are two at most, an epoch's last batch being smaller than the rest.
+    Each size of batch is compiled for itself: there are two at most, an epoch's last batch being smaller than the rest. Dropout is
+    drawn as without compiling, so that the loss curve stays what it was.
     """
     if missing := missing_tools():
         raise ValueError(f"compile=true needs {' and '.join(missing)}; install it (Debian: g++, python3-dev), or set compile=false")
-    return torch.compile(model, dynamic=False)  # type: ignore[return-value]  # torch types it as a callable
+    return torch.compile(model, dynamic=False, options={"fallback_random": True})  # type: ignore[return-value]  # torch types it as a callable
 
 
 def missing_tools() -> list[str]:
