@@ -14,6 +14,8 @@ make db_password "$(random 40)"
 make redis_password "$(random 40)"
 make metrics_token "$(random 40)"
 make s3_secret_key "$(random 40)"
+make grafana_password "$(random 40)"
+[ -e oidc_client_secret ] || { : > oidc_client_secret; chmod 0444 oidc_client_secret; } # of your sign-in server, where there is one; empty: none
 make database_url "postgres://emotions:$(cat db_password)@db:5432/emotions"
 make broker_url "redis://:$(cat redis_password)@redis:6379/0"
 if [ ! -s tls_key ]; then

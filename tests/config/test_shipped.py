@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import jsonschema
 import promql_parser
@@ -94,6 +96,31 @@ def test_the_compose_file_names_only_what_it_defines():
     assert {profile for service in compose["services"].values() for profile in service.get("profiles", [])} == {
         "gpu", "selenium", "monitoring", "storage",
     }  # fmt: skip
+
+
+def test_every_secret_of_the_compose_file_is_made_and_no_service_keeps_a_known_password(tmp_path):
+    (tmp_path / "secrets.sh").write_text((BASE_DIR / "docker" / "secrets.sh").read_text())
+    subprocess.run(["sh", tmp_path / "secrets.sh"], check=True, capture_output=True)
+    compose = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())
+    made = {f"./docker/secrets/{path.name}" for path in (tmp_path / "secrets").iterdir()}
+    assert {secret["file"] for secret in compose["secrets"].values()} == made
+    assert "GF_SECURITY_ADMIN_PASSWORD__FILE" in compose["services"]["grafana"]["environment"], "Grafana's own is admin"
+    assert "MINIO_ROOT_PASSWORD_FILE" in compose["services"]["minio"]["environment"]
+
+
+def test_the_site_of_the_compose_file_starts_with_what_it_is_given(tmp_path):
+    """Every variable as compose fills it in where nothing is set: an empty one counts as not set."""
+    compose = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())
+    environment = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) for name, value in compose["x-site"]["environment"].items()}
+    contents = {"database_url": "postgres://e:x@127.0.0.1:1/e", "broker_url": "redis://127.0.0.1:1/0", "oidc_client_secret": ""}
+    for name, value in environment.items():
+        if value.startswith("/run/secrets/"):
+            file = tmp_path / value.rpartition("/")[2]
+            file.write_text(contents.get(file.name, "x7-pQ2_vB7" * 8))
+            environment[name] = str(file)
+    environment |= {"PATH": "/usr/bin:/bin", "EMOTIONS_VAR": str(tmp_path / "var"), "DEBUG": "false"}
+    done = subprocess.run([sys.executable, "-c", "import config.settings"], env=environment, cwd=BASE_DIR, capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_files_that_services_mount_are_there():
