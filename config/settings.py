@@ -255,6 +255,7 @@ CELERY_TASK_ROUTES = {
     "training.tasks.prepare_releases": {"queue": "gpu"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SYNC_EVERY = 1  # each sending is written down at once: a beat that was killed sends nothing a second time
 CELERY_BEAT_SCHEDULE = {
     "crawl-due-stages": {"task": "crawler.tasks.crawl_due_stages", "schedule": crontab(minute="*/10")},
     "resume-stale-videos": {"task": "crawler.tasks.resume_stale", "schedule": crontab(minute="*/5")},

@@ -62,7 +62,7 @@ class Status:
 
     @property
     def beat_is_starting(self) -> bool:
-        """It began a moment ago and has not yet written down what it sent, which it does every three minutes."""
+        """It began a moment ago and has not sent anything yet, which it does every minute."""
         return self.beat_is_silent and self.beat_started_at is not None and self.now - self.beat_started_at <= BEAT_SILENT_AFTER
 
 
