@@ -58,6 +58,7 @@ NOTES = {
     "created": gettext_lazy("newly made"),
     "imported": gettext_lazy("from a file"),
     "reserve": gettext_lazy("to the reserve"),
+    "has not passed the labelling test": gettext_lazy("has not passed the labelling test"),
     "highest leadership to spare": gettext_lazy("highest leadership to spare"),
 }
 

@@ -48,9 +48,9 @@ def test_the_reason_of_a_pause_by_gold_items_is_told_in_the_readers_language(sta
     member.save(update_fields=["paused_reason"])
     chinese = {"HTTP_ACCEPT_LANGUAGE": "zh-hans"}
     client.force_login(member.user)
-    assert "最近 12 个金标准视频答对 5 个，低于 60%" in client.get("/me/", **chinese).content.decode()
+    assert "最近 12 个标准片段答对 5 个，低于 60%" in client.get("/me/", **chinese).content.decode()
     refused = client.post("/api/v1/assignments/next", {}, content_type="application/json", **chinese)
-    assert "最近 12 个金标准视频答对 5 个" in refused.json()["detail"]
+    assert "最近 12 个标准片段答对 5 个" in refused.json()["detail"]
     assert "5 of the last 12 gold items right, less than 60 %" in client.get("/me/").content.decode()
     assert reason_told("away until Monday") == "away until Monday"
 
