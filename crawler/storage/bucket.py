@@ -53,7 +53,7 @@ class Bucket(S3Storage):
             client_config=Config(
                 signature_version="s3v4", s3={"addressing_style": "path"}, ignore_configured_endpoint_urls=True, proxies={}, **patience
             ),
-            transfer_config=TransferConfig(multipart_chunksize=8 * CHUNK, max_concurrency=2),
+            transfer_config=TransferConfig(multipart_chunksize=8 * CHUNK, use_threads=False),  # one part in memory, not ten
         )
         self.here = Disk()
 

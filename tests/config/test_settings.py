@@ -19,7 +19,10 @@ SAFE = {
 
 def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     env = {"PATH": os.environ["PATH"], "EMOTIONS_VAR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "config.settings", **variables}
-    code = "from django.conf import settings; print(settings.DATABASES['default']['ENGINE'], len(settings.SECRET_KEY))"
+    code = (
+        "from django.conf import settings; print(settings.DATABASES['default']['ENGINE'], len(settings.SECRET_KEY));"
+        "from config.middleware import POLICY; print(POLICY)"
+    )
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
@@ -65,8 +68,16 @@ def test_production_refuses_unsafe_values(tmp_path, name, value, complaint):
     assert complaint in result.stderr
 
 
-@pytest.mark.parametrize("more", [{}, {"MEDIA_BUCKET": "clips", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}])
-def test_production_starts_with_real_values(tmp_path, more):
+@pytest.mark.parametrize(
+    ("more", "media"),
+    [
+        ({}, "media-src 'self' blob:;"),
+        ({"MEDIA_BUCKET": "clips", "AWS_DEFAULT_REGION": "eu-west-1"}, "media-src 'self' blob: https://s3.eu-west-1.amazonaws.com;"),
+        ({"MEDIA_BUCKET": "clips", "S3_PUBLIC_URL": "https://c.example:9"}, "media-src 'self' blob: https://c.example:9;"),
+    ],
+)
+def test_production_starts_with_real_values(tmp_path, more, media):
     result = start(tmp_path, **SAFE, **more)
+    assert media in result.stdout
     assert result.returncode == 0, result.stderr
     assert "postgresql" in result.stdout
