@@ -233,6 +233,9 @@ class Fingerprint(models.Model):
     frames_sha256 = models.CharField(max_length=64, db_index=True)
     hashes = models.BinaryField(help_text="256-bit frame hashes, 32 bytes each, in order of time")
     times = models.JSONField(default=list, help_text="second of each hash")
+    sound = models.BinaryField(
+        default=b"", help_text="chromaprint's 32-bit words, eight a second; empty without sound, or where it was not taken"
+    )
     entered = models.PositiveIntegerField(
         null=True, blank=True, unique=True, help_text="place in the stock that new clips are compared with"
     )

@@ -256,6 +256,18 @@ def resembled(video: Video) -> Video | None:
     return Video.objects.filter(pk=check.evidence.get("other")).first() if check else None
 
 
+def sound_of(video: Video) -> dict[str, Any]:
+    """What the sound of a doubtful pair says: how many of its bits agree in percent, or why nothing can be compared."""
+    pair = video.checks.filter(name="duplicate").order_by("-version").first()
+    if pair is None or pair.verdict != Check.Verdict.REVIEW:
+        return {}
+    if "sound" in pair.evidence:
+        return {"percent": round(100 * pair.evidence["sound"])}
+    checks = Check.objects.filter(name="sound", video__in=[video.pk, pair.evidence.get("other")])
+    problem = checks.filter(verdict=Check.Verdict.UNABLE).values_list("reason", flat=True).first()
+    return {"problem": problem or ""}
+
+
 def strip_of(video: Video) -> dict[str, Any]:
     """Where the clip changes, in percent of its length, for the strip under the player, and the likeliest emotion of each window."""
     checks = {check.name: check.evidence for check in video.checks.filter(name__in=["transition", "emotion-shift"]).order_by("version")}

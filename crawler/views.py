@@ -145,6 +145,7 @@ def review(request: HttpRequest) -> HttpResponse:
             "other": other,
             "other_clip": selectors.clip_url(other, user=request.user) if other and other.file else "",
             "strip": selectors.strip_of(video),
+            "sound": selectors.sound_of(video),
             "reviewers": settings.REVIEWERS,
             "num_decided": len(selectors.standing(video)),
             "blurred": any(check.verdict == "review" and check.name != "duplicate" for check in video.checks.all()),

@@ -27,6 +27,7 @@ FEATURES_PER_FRAME = 160
 PICTURE_SIDE = 160  # of the small grey pictures that are laid over one another
 WINDOW_S = 0.5
 SILENCE = 1e-3  # peak amplitude
+LONGEST_SOUND_S = 180
 NUM_PICTURES = 8
 LARGEST_PICTURE = 640  # longer side
 
@@ -58,6 +59,18 @@ def strict_problem(process: subprocess.Popen[bytes]) -> str:
     return ""
 
 
+def fingerprint(path: str) -> dict[str, Any]:
+    """Chromaprint's fingerprint of the sound, eight 32-bit words a second, or why there is none."""
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS]
+    command += ["-i", f"file:{path}", "-map", "0:a:0", "-t", str(LONGEST_SOUND_S), "-f", "chromaprint", "-fp_format", "raw", "pipe:1"]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if ended.returncode:
+        said = ended.stderr[-500:].decode("utf-8", "replace").strip().splitlines()
+        missing = any("not a suitable output format" in line or "not known" in line for line in said)
+        return {"sound_problem": "this FFmpeg has no chromaprint" if missing else " ".join(said[-1:])[:200] or "no fingerprint"}
+    return {"sound": ended.stdout.hex()}
+
+
 def examine(path: str, features: str) -> dict[str, Any]:
     import av
 
@@ -68,6 +81,8 @@ def examine(path: str, features: str) -> dict[str, Any]:
         report = look(av, path, features)
     except Exception as error:  # any way in which a file defeats the decoder is a finding about the file
         report = {"problem": f"{type(error).__name__}: {str(error)[:200]}"}
+    if report.get("audio_s") and not report["silent"]:
+        report |= fingerprint(path)
     report["strict_problem"] = strict_problem(strict)
     return report
 

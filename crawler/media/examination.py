@@ -68,6 +68,8 @@ class Examination:
     audio_peak: float = 0.0
     silent: bool = False
     loudness: Any = ()
+    sound: Any = ()  # (M,) uint32, chromaprint's words in order of time; empty without sound, for silence, or with a sound_problem
+    sound_problem: str = ""
 
 
 def examine(path: Path, features: Path | None = None) -> Examination:
@@ -100,6 +102,7 @@ def _examine(path: Path, features: Path | None) -> Examination:
             partial.replace(features)
     known = {field.name for field in fields(Examination)}
     report["hashes"] = np.frombuffer(bytes.fromhex(report.get("hashes", "")), np.uint8).reshape(-1, 32)
+    report["sound"] = np.frombuffer(bytes.fromhex(report.get("sound", "")), np.uint32)
     return Examination(**{name: value for name, value in report.items() if name in known})
 
 

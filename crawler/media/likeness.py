@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -26,14 +26,18 @@ class Look:
     hashes: np.ndarray
     times: np.ndarray
     features: Features | None = None
+    sound: np.ndarray | None = None  # (M,) uint32
 
 
 def compared(mine: Look, other: int, theirs: Look) -> duplicates.Likeness:
-    """How the stored clip `other` resembles this one, by hashes and by local features."""
+    """How the stored clip `other` resembles this one, by hashes and by local features; where that is doubtful, by its sound too."""
     share, nearest, in_order = duplicates.compare(mine.hashes, mine.times, theirs.hashes, theirs.times)
     inliers, agreements = same_scene(mine.features, theirs.features) if mine.features and theirs.features else (0, [])
     agreement = duplicates.second_best(agreements)
-    return duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=agreement)
+    seen = duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=agreement)
+    if duplicates.judge(seen)[0] != duplicates.DOUBTFUL or mine.sound is None or theirs.sound is None:
+        return seen
+    return replace(seen, sound=duplicates.sound_alike(mine.sound, theirs.sound))
 
 
 def load_features(path: Path) -> Features | None:

@@ -25,6 +25,11 @@ INLIERS = 12  # local features that one transformation explains
 INLIERS_SAME = 35
 FRAMES_SAME = 2  # matches that must follow one another in both clips
 CLOSER_LOOKS = 20
+DOUBTFUL = 1  # judge's rank of a pair for people
+SOUND_SAME = 0.8  # of the bits of two fingerprints laid over one another; unrelated sound agrees in half
+SOUND_LEAST = 24  # words, three seconds, that must lie over one another
+SOUND_SHARE = 0.6  # and so much of the shorter one
+SOUND_PLAIN = 8  # different words; a hum or silence has fewer and resembles every other
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Likeness:
     in_order: int = 0  # near frames that follow one another in both
     inliers: int = 0  # local features that one transformation explains
     agreement: float = 0.0  # of the second-best pair of frames, laid over one another
+    sound: float | None = None  # bits that agree; None where nothing can be compared
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Doubt:
 
 
 def decide(likenesses: list[Likeness]) -> Same | Doubt | None:
-    """Same, Doubt (a person compares them side by side) or None, from the strongest evidence. Sound never decides."""
+    """Same, Doubt (a person compares them side by side) or None, from the strongest evidence. Sound alone never decides."""
     judged = [(rank, likeness, how) for likeness in likenesses for rank, how in [judge(likeness)] if rank]
     if not judged:
         return None
@@ -67,8 +73,9 @@ def decide(likenesses: list[Likeness]) -> Same | Doubt | None:
         "in_order": best.in_order,
         "inliers": best.inliers,
         "agreement": best.agreement,
+        **({} if best.sound is None else {"sound": best.sound}),
     }
-    return (Doubt if rank == 1 else Same)(best.other, how, evidence)
+    return (Doubt if rank == DOUBTFUL else Same)(best.other, how, evidence)
 
 
 def judge(likeness: Likeness) -> tuple[int, str]:
@@ -81,10 +88,12 @@ def judge(likeness: Likeness) -> tuple[int, str]:
         return 2, "same pictures, edited"
     if same_hashes(likeness):
         return 2, "frame hashes"
+    if nearly_same(likeness) and (likeness.sound or 0.0) >= SOUND_SAME:
+        return 2, "nearly the same pictures, and the same sound"
     if likeness.agreement >= AGREE_DOUBT and likeness.inliers >= INLIERS:
-        return 1, "alike in part"
+        return DOUBTFUL, "alike in part"
     if likeness.share >= SHARE_DOUBT and likeness.in_order >= FRAMES_SAME:
-        return 1, "some frames alike"
+        return DOUBTFUL, "some frames alike"
     return 0, ""
 
 
@@ -100,6 +109,27 @@ def same_hashes(likeness: Likeness) -> bool:
     """Whether frames alone say so; an opening that two clips share is too short a part of either."""
     long = likeness.share >= SHARE_LONG and likeness.in_order >= FRAMES_LONG and likeness.nearest <= NEAR_LONG
     return long or (likeness.share >= SHARE_SAME and likeness.in_order >= FRAMES_SAME)
+
+
+def nearly_same(likeness: Likeness) -> bool:
+    """Whether pictures all but say so, and the same sound may settle it; two videos to one song, in one room even, are not nearly the same."""
+    pictures = likeness.agreement >= AGREE_SAME and likeness.inliers >= INLIERS and likeness.share >= SHARE_SEEN
+    return pictures or (likeness.share >= SHARE_LONG and likeness.in_order >= FRAMES_SEEN)
+
+
+def sound_alike(left: np.ndarray, right: np.ndarray) -> float | None:
+    """The share of bits that agree where two fingerprints, (N,) and (M,) uint32, agree best; None where one of them says nothing."""
+    if min(len(np.unique(left)), len(np.unique(right))) < SOUND_PLAIN:
+        return None
+    least = max(SOUND_LEAST, int(SOUND_SHARE * min(len(left), len(right))))
+    if min(len(left), len(right)) < least:
+        return None
+    best = 0.0
+    for shift in range(least - len(left), len(right) - least + 1):
+        mine, yours = left[max(0, -shift) :], right[max(0, shift) :]
+        both = min(len(mine), len(yours))
+        best = max(best, 1 - float(np.bitwise_count(mine[:both] ^ yours[:both]).mean()) / 32)
+    return round(best, 3)
 
 
 def orientations(hashes: np.ndarray) -> np.ndarray:

@@ -23,9 +23,10 @@ from crawler.storage import clips
 State = Video.State
 VERSIONS = {
     **{name: version for name, (version, _) in rules.CHECKS.items()},
-    "duplicate": 1,
+    "duplicate": 2,
     "transition": 1,
     "activity": 1,
+    "sound": 1,
     "transcode": 1,
 }
 RELEASED_NUMBERS = "video numbers"
@@ -90,6 +91,7 @@ def verify(video: Video) -> None:
         _fingerprint(video, seen)
         _strip(video, seen)
         _activity(video, seen)
+        _sound(video, seen)
         video.state = State.VERIFIED
         video.save()
 
@@ -140,13 +142,21 @@ def _transcode(video: Video) -> None:
 def _fingerprint(video: Video, seen: media.Examination) -> None:
     good = np.array(seen.quality) >= duplicates.QUALITY
     hashes, times = seen.hashes[good], np.array(seen.times)[good]
-    values = {"frames_sha256": seen.frames_sha256, "hashes": hashes.tobytes(), "times": times.tolist()}
+    values = {"frames_sha256": seen.frames_sha256, "hashes": hashes.tobytes(), "times": times.tolist(), "sound": seen.sound.tobytes()}
     Fingerprint.objects.update_or_create(video=video, defaults=values)
 
 
 def _strip(video: Video, seen: media.Examination) -> None:
     found = transitions.strip(np.array(seen.times), np.array(seen.changes), np.array(seen.brightness), np.array(seen.loudness))
     store_check(video, "transition", Check.Verdict.PASS, "", found.as_dict())
+
+
+def _sound(video: Video, seen: media.Examination) -> None:
+    """Whether its sound can bear witness where pictures leave a doubt (rules.duplicates)."""
+    if seen.sound_problem:
+        store_check(video, "sound", Check.Verdict.UNABLE, seen.sound_problem)
+    else:
+        store_check(video, "sound", Check.Verdict.PASS, "" if len(seen.sound) else "silent", {"words": len(seen.sound)})
 
 
 def _activity(video: Video, seen: media.Examination) -> None:
@@ -171,7 +181,7 @@ def stock() -> media.Stock:
     with _following:
         held = _followed(_stock.get(key) or media.Stock.load(stock_path()))
         before = len(held)
-        rows = Fingerprint.objects.filter(entered__gt=held.last).select_related("video").order_by("entered")
+        rows = Fingerprint.objects.filter(entered__gt=held.last).select_related("video").defer("sound").order_by("entered")
         for row in rows.iterator(chunk_size=500):
             held.add(row.video_id, _hashes(row), _features(row.video), place=row.entered or 0)
         _stock[key] = held
@@ -238,7 +248,8 @@ def likenesses_of(video: Video, mine: Fingerprint, held: media.Stock, *, known: 
 
 
 def _look(row: Fingerprint) -> media.Look:
-    return media.Look(_hashes(row), np.array(row.times), _features(row.video))
+    sound = np.frombuffer(bytes(row.sound), np.uint32)
+    return media.Look(_hashes(row), np.array(row.times), _features(row.video), sound if len(sound) else None)
 
 
 def _features(video: Video) -> media.Features | None:

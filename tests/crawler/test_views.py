@@ -142,6 +142,9 @@ def test_a_borderline_pair_is_shown_side_by_side(client, engineer, stored):
     page = client.get(reverse("crawler:review")).content.decode()
     assert page.count("<video") == 2
     assert 'class="blurred"' not in page
+    assert "Their sound says nothing" in page
+    Check.objects.filter(name="duplicate").update(evidence={"other": other.pk, "sound": 0.914})
+    assert "Their sound agrees in 91 of 100 bits" in client.get(reverse("crawler:review")).content.decode()
 
 
 def test_one_person_looks_at_so_many_doubtful_clips_a_day(client, engineer, stored, monkeypatch):
