@@ -241,26 +241,33 @@ function nameBeside(one, x, y, box, placed) {
 
 /** A matrix of numbers, stronger colour for more. */
 export function heatMap(figure, data) {
-  const write = writer(data);
   const numbers = known(data.values.flat());
   const low = data.min ?? Math.min(0, ...numbers);
   const high = data.max ?? Math.max(...numbers, low + 1e-9);
   const width = widthOf(figure);
   const left = Math.min(width / 3, 20 + 8 * Math.max(...data.rows.map((name) => shown(data, name).length)));
   const cell = (width - left) / data.columns.length;
-  const picture = frame(figure, width, data.rows.length * 34 + 30, title(figure, ""));
+  const write = writer(data);
+  const brief = data.percent && cell < 7 * LETTER ? writer({ ...data, digits: 0 }) : write;
+  const longest = LETTER * Math.max(...data.columns.map((name) => shown(data, name).length));
+  const slanted = longest > cell; // names that would run into one another
+  const top = slanted ? 16 + longest / Math.SQRT2 : 30;
+  const picture = frame(figure, width, data.rows.length * 34 + top, title(figure, ""));
   if (data.links) picture.setAttribute("role", "group"); // a picture hides the links in it from those who hear the page
-  data.columns.forEach((name, j) => picture.append(svg("text", { x: left + cell * (j + 0.5), y: 18, "text-anchor": "middle" }, shown(data, name))));
+  data.columns.forEach((name, j) => {
+    const [x, y] = [left + cell * (j + 0.5), top - 12];
+    picture.append(svg("text", slanted ? { x, y, transform: `rotate(45 ${x} ${y})`, "text-anchor": "end" } : { x, y, "text-anchor": "middle" }, shown(data, name)));
+  });
   data.rows.forEach((name, i) => {
-    picture.append(svg("text", { class: "value", x: left - 8, y: 30 + i * 34 + 21, "text-anchor": "end" }, shown(data, name)));
+    picture.append(svg("text", { class: "value", x: left - 8, y: top + i * 34 + 21, "text-anchor": "end" }, shown(data, name)));
     data.values[i].forEach((value, j) => {
       const cellOf = data.links?.[i]?.[j] ? svg("a", { href: data.links[i][j], "aria-label": `${shown(data, name)}, ${shown(data, data.columns[j])}: ${write(value)}` }) : svg("g");
       picture.append(cellOf);
-      const at = { x: left + cell * j + 1, y: 30 + i * 34 + 1, width: cell - 2, height: 32, rx: 3 };
+      const at = { x: left + cell * j + 1, y: top + i * 34 + 1, width: cell - 2, height: 32, rx: 3 };
       const share = Number.isFinite(value) ? Math.max(0, Math.min(1, (value - low) / (high - low))) : 0;
       const strong = share > 0.45;
       cellOf.append(svg("rect", { ...at, class: "heat", "fill-opacity": (0.06 + 0.94 * share).toFixed(2) }));
-      cellOf.append(svg("text", { class: strong ? "heat-strong" : "value", x: at.x + cell / 2, y: at.y + 20, "text-anchor": "middle" }, write(value)));
+      cellOf.append(svg("text", { class: strong ? "heat-strong" : "value", x: at.x + cell / 2, y: at.y + 20, "text-anchor": "middle" }, brief(value)));
     });
   });
   table(figure, [data.rowLabel || "", ...data.columns.map((name) => shown(data, name))], data.rows.map((name, i) => [shown(data, name), ...data.values[i]]), write);

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
-from annotation.models import Prelabel
+from annotation.models import Emotion, Prelabel
 from qa.models import Release
 from training import launch
 from training.engine.recipes import RECIPES
@@ -103,9 +104,8 @@ def run_confusion(run: Run) -> dict[str, Any] | None:
         return None
     classes = run.metrics.get("classes") or run_classes(run, len(matrix))
     shares = [[round(n / total, 4) if (total := sum(row)) else None for n in row] for row in matrix]
-    return {
-        "rows": classes, "columns": classes, "values": shares, "min": 0, "max": 1, "percent": True, "rowLabel": "label", "columnLabel": "predicted",
-    }  # fmt: skip
+    names = {emotion: str(name) for emotion, name in Emotion.choices}
+    return {"rows": classes, "columns": classes, "names": names, "values": shares, "min": 0, "max": 1, "percent": True, "rowLabel": gettext("label")}
 
 
 def run_classes(run: Run, count: int) -> list[str]:
@@ -117,12 +117,12 @@ def run_classes(run: Run, count: int) -> list[str]:
 def runs_compared(runs: list[Run]) -> dict[str, dict[str, Any]]:
     """Line charts of several runs, by metric: what each reached on its validation part, epoch by epoch."""
     charts = {}
-    for name in ("loss", "acc", "uar"):
-        curves = {str(run): _epochs(run_curves(run), name) for run in runs}
+    for name, title in (("loss", gettext("Loss")), ("acc", "ACC"), ("uar", "UAR")):
+        curves = {f"{run.pk}: {run.recipe}": _epochs(run_curves(run), name) for run in runs}
         xs = sorted({x for curve in curves.values() for x in curve})
         if xs:
-            series = [{"name": title, "values": [curve.get(x) for x in xs]} for title, curve in curves.items() if curve]
-            charts[name] = {"x": xs, "xLabel": "epoch", "yLabel": name, "series": series}
+            series = [{"name": which, "values": [curve.get(x) for x in xs]} for which, curve in curves.items() if curve]
+            charts[name] = {"title": title, "x": xs, "xLabel": gettext("Epoch"), "series": series}
     return charts
 
 

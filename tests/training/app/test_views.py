@@ -58,6 +58,9 @@ def test_a_finished_run_shows_its_scores_log_and_matrix(page, release, dana, fak
     assert "fake engine" in body
     compared = page.get(reverse("training:compare"), {"run": [run.pk, "nonsense"]})
     assert compared.context["charts"]["loss"]["x"] == [0, 1, 2]
+    page.cookies["django_language"] = "zh-hans"
+    chart = page.get(reverse("training:compare"), {"run": run.pk}).context["charts"]["loss"]
+    assert (chart["title"], chart["xLabel"], chart["series"][0]["name"]) == ("损失", "轮次", f"{run.pk}: debug")
     assert "0.3000" in compared.content.decode()
 
 

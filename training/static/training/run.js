@@ -14,9 +14,9 @@ export function chartOf(curves, metric) {
   const x = [...new Set(known.map((row) => row[axis]))].sort((a, b) => a - b);
   const series = Object.entries(curves).flatMap(([name, points]) => {
     const values = new Map(points.filter((row) => Number.isFinite(row[metric])).map((row) => [row[axis], row[metric]]));
-    return values.size ? [{ name, values: x.map((at) => values.get(at) ?? null) }] : [];
+    return values.size ? [{ name: box.dataset[name] || name, values: x.map((at) => values.get(at) ?? null) }] : [];
   });
-  return { x, xLabel: axis, series };
+  return { x, xLabel: box.dataset[axis], series };
 }
 
 function draw({ curves }) {
