@@ -45,6 +45,13 @@ CODES_REMEMBERED = 4  # a code is taken for a minute and a half, which is three 
 class Adapter(DefaultMFAAdapter):
     """What allauth asks about: how secrets are kept, what the app calls the account, who may go without."""
 
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": _("That code is not right, or was used already."),
+        "cannot_delete_authenticator": _("Your role needs a second factor: it cannot be turned off."),
+        "cannot_generate_recovery_codes": _("Recovery codes belong to a second factor: turn it on first."),
+    }
+
     def encrypt(self, text: str) -> str:
         return _box().encrypt(text.encode()).decode()
 
@@ -116,7 +123,7 @@ def _use_once(authenticator: Authenticator, code: str) -> None:
         row = Authenticator.objects.select_for_update().get(pk=authenticator.pk)
         used = row.data.get("used", [])
         if mark in used:
-            raise ValidationError(_("This code was used already. Wait for the next one."))
+            raise ValidationError(Adapter.error_messages["incorrect_code"])
         row.data["used"] = [*used, mark][-CODES_REMEMBERED:]
         row.save(update_fields=["data"])
 

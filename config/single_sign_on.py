@@ -35,6 +35,8 @@ PROVIDER = "house"
 class AccountAdapter(DefaultAccountAdapter):
     """Nobody signs up by themselves; a closed account is told no more than a wrong password; no greeting after each sign-in."""
 
+    error_messages = {**DefaultAccountAdapter.error_messages, "incorrect_password": _("That password is not right.")}
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
@@ -42,8 +44,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return _refused(request, _("This site has no account for you. Ask a manager for one."))
 
     def add_message(self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any) -> None:
-        if not (message_template or "").startswith("account/messages/logged_"):
-            super().add_message(request, level, message_template, *args, **kwargs)
+        """Only what went wrong is said; the pages themselves show what is on."""
+        if message_template is None:
+            super().add_message(request, level, None, *args, **kwargs)
 
 
 class Adapter(DefaultSocialAccountAdapter):

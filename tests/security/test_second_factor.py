@@ -1,5 +1,6 @@
 """The second factor: asked for at every door, good once, counted, kept sealed, and not to be gone round by those who must have it."""
 
+import re
 import time
 
 import pytest
@@ -77,6 +78,18 @@ def test_it_leads_on_to_the_page_that_was_asked_for(ann):
     assert send(client, code()).url == reverse("annotation:me")
 
 
+def test_its_pages_speak_chinese_too(ann):
+    client = Client(headers={"Accept-Language": "zh-hans"})
+    client.post(reverse("login"), {"username": "ann", "password": PASSWORD})
+    page = send(client, "000000").content.decode()
+    assert "第二重验证" in page
+    assert "验证码不对，或已经用过。" in page
+    send(client, code())
+    again = client.post(reverse("account_reauthenticate"), {"password": "wrong"}).content.decode()
+    assert "是您本人吗？" in again
+    assert not set(re.findall(r">\s*([A-Z][a-z]+ [a-z ]+)", again.partition("<main")[2].partition("</main")[0]))
+
+
 def test_without_a_password_there_is_no_place_for_a_code(ann):
     answer = send(Client(), code())
     assert answer.url == reverse("login")
@@ -96,7 +109,7 @@ def test_a_code_is_good_once_even_in_another_process(ann):
     send(at_the_door(), shown)
     cache.clear()  # another process has another memory; the row is the same
     late = at_the_door()
-    assert "used already" in send(late, f" {shown[:3]} {shown[3:]} ").content.decode()
+    assert "was used already" in send(late, f" {shown[:3]} {shown[3:]} ").content.decode()
     assert not is_in(late)
     send(late, code(later=1))
     assert is_in(late)
