@@ -105,7 +105,16 @@ def run_confusion(run: Run) -> dict[str, Any] | None:
     classes = run.metrics.get("classes") or run_classes(run, len(matrix))
     shares = [[round(n / total, 4) if (total := sum(row)) else None for n in row] for row in matrix]
     names = {emotion: str(name) for emotion, name in Emotion.choices}
-    return {"rows": classes, "columns": classes, "names": names, "values": shares, "min": 0, "max": 1, "percent": True, "rowLabel": gettext("label")}
+    return {
+        "rows": classes,
+        "columns": classes,
+        "names": names,
+        "values": shares,
+        "min": 0,
+        "max": 1,
+        "percent": True,
+        "rowLabel": gettext("label"),
+    }
 
 
 def run_classes(run: Run, count: int) -> list[str]:
