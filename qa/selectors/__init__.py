@@ -20,7 +20,7 @@ from qa.selectors.crosscheck import (
 )
 from qa.selectors.lineage import lineage, video_find
 from qa.selectors.mos import mos_next, mos_numbers, mos_progress
-from qa.selectors.opinions import difficulties, measured_people, opinions_numbers, second_look, second_opinion_numbers
+from qa.selectors.opinions import difficulties, measured_people, opinions_numbers, opinions_whole, second_look, second_opinion_numbers
 from qa.selectors.releases import (
     Cast,
     Drift,
@@ -75,6 +75,7 @@ __all__ = [
     "mos_progress",
     "open_turns",
     "opinions_numbers",
+    "opinions_whole",
     "posteriors",
     "ratio_rows",
     "raw_and_labelled",

@@ -72,6 +72,31 @@ def opinions_numbers(*, limit: int = 50) -> dict[str, Any]:
     }
 
 
+def opinions_whole() -> dict[str, list[dict[str, Any]]]:
+    """What each model says of everybody and of every sample: people (ability), samples (posterior of each emotion, difficulty by GLAD)."""
+    votes, facts = vote_table(label_votes()), sample_facts()
+    if not len(votes):
+        return {"people": [], "samples": []}
+    opinions = {model: _fitted(votes, model) for model in truth.MODELS}
+    names, cast = _people(votes)
+    glad = opinions["glad"]
+    people = [
+        {"person": names[pk], "votes": cast[pk]} | {f"ability_{model}": float(opinion.abilities[i]) for model, opinion in opinions.items()}
+        for i, pk in enumerate(glad.raters.tolist())
+    ]
+    numbers = dict(Sample.objects.values_list("pk", "video__number"))
+    labels = facts.label[facts.place(glad.samples)].tolist()
+    hard = [None] * len(labels) if glad.difficulty is None else glad.difficulty.tolist()
+    beliefs = np.concatenate([opinion.posterior for opinion in opinions.values()], axis=1).round(6).tolist()
+    columns = [f"{model}_{emotion}" for model in opinions for emotion in EMOTIONS]
+    samples = [
+        {"sample": pk, "video": numbers[pk], "label": EMOTIONS[label] if label >= 0 else None, "difficulty_glad": difficulty}
+        | dict(zip(columns, row, strict=True))
+        for pk, label, difficulty, row in zip(glad.samples.tolist(), labels, hard, beliefs, strict=True)
+    ]
+    return {"people": people, "samples": samples}
+
+
 def measured_people() -> dict[str, NDArray[np.float64]]:
     """Role (member, leader, expert) → what its people say of each true emotion by Dawid–Skene, (num_people, true, said).
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
+from annotation.rules.taxonomy import EMOTIONS
 from crawler.models import Check, Term
 from qa import selectors, services
 from qa.models import MosStudy, Release
@@ -220,3 +221,20 @@ def test_a_second_opinion_names_people_and_labels(dataset, capsys, model):
     assert (len(found["people"]), sum(row["votes"] for row in found["people"])) == (9, 111)
     assert all(0 <= row["ability"] <= 1 for row in found["people"])
     assert "Ability of each person" in printed(capsys, "second_opinion", model=model)
+
+
+def test_a_second_opinion_is_written_whole(dataset, capsys, tmp_path):
+    printed(capsys, "second_opinion", out=tmp_path / "opinions")
+    tables = {name: pq.read_table(tmp_path / "opinions" / f"{name}.parquet").to_pylist() for name in ("people", "samples")}
+    assert (len(tables["people"]), len(tables["samples"])) == (9, 37)
+    assert set(tables["people"][0]) == {"person", "votes", "ability_dawid_skene", "ability_glad", "ability_mace"}
+    for row in tables["samples"]:
+        for model in ("dawid_skene", "glad", "mace"):
+            assert sum(row[f"{model}_{emotion}"] for emotion in EMOTIONS) == pytest.approx(1, abs=1e-5)
+    for name, rows in tables.items():
+        lines = (tmp_path / "opinions" / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        assert (lines[0].split(","), len(lines)) == (list(rows[0]), len(rows) + 1)
+    assert len(list((tmp_path / "opinions").iterdir())) == 4
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandError, match="choose a folder"):
+        call_command("second_opinion", out=tmp_path / "file")

@@ -1,10 +1,12 @@
 """A model's opinion beside the vote: how able each person is, and which labels deserve a second look."""
 
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from qa import selectors
+from qa.export.opinions import write_opinions
 from qa.export.tables import FORMATS, Table, render
 from qa.rules.truth import MODELS
 
@@ -15,11 +17,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--model", choices=MODELS, default="dawid_skene")
         parser.add_argument("--limit", type=int, default=50, help="labels to list")
+        parser.add_argument("--out", type=Path, metavar="DIR", help="also write every ability and posterior of all three models there")
         parser.add_argument("--format", choices=FORMATS, default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["limit"] < 1:
             raise CommandError(f"--limit must be 1 or more, got {options['limit']}")
+        if options["out"]:
+            try:
+                write_opinions(options["out"], selectors.opinions_whole())
+            except OSError as error:
+                raise CommandError(f"--out {options['out']}: {error.strerror or error}; choose a folder that can be written") from error
         numbers = selectors.second_opinion_numbers(model=options["model"], limit=options["limit"])
         people = Table("Ability of each person", ("person", "votes", "ability"), [tuple(row.values()) for row in numbers["people"]])
         hard = ("difficulty",) if options["model"] == "glad" else ()
