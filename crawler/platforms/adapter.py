@@ -25,7 +25,7 @@ class Adapter:
     def __init__(self) -> None:
         self.facts = rulebook.platform_facts(self.name)
         self.base: str = self.facts["base"]
-        self.personal = frozenset(self.facts["personal_keys"])
+        self.personal = frozenset(rulebook.plain_key(key) for key in self.facts["personal_keys"])
 
     # --- addresses ---
 

@@ -12,11 +12,18 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
-COUNTER = re.compile(r"^\s*([\d,]*\.?\d+)\s*([万亿wkmb]?)\+?\s*$", re.IGNORECASE)
-COUNTER_UNITS = {"": 1, "万": 10**4, "w": 10**4, "亿": 10**8, "k": 10**3, "m": 10**6, "b": 10**9}
-MENTION = re.compile(r"[@＠][\w.\-·]+", re.UNICODE)
-# Mainland mobile numbers and international ones, also spaced or dashed; hashtags and years stay.
-PHONE = re.compile(r"(?<![\w#])(?:\+?\d{1,3}[ -]?)?(?:1[3-9]\d[ -]?\d{4}[ -]?\d{4}|\(?\d{3}\)?[ -]\d{3}[ -]\d{4})(?!\w)")
+COUNTER = re.compile(r"^\s*([\d,]*\.?\d+)\s*([十百千]?[万萬亿億]|千|[wkmb])?\+?\s*$", re.IGNORECASE)
+COUNTER_UNITS = {"": 1, "万": 10**4, "萬": 10**4, "w": 10**4, "亿": 10**8, "億": 10**8, "k": 10**3, "m": 10**6, "b": 10**9, "千": 10**3}
+COUNTER_TIMES = {"十": 10, "百": 100, "千": 1000}
+DECIMAL_COMMA = re.compile(r"^(\s*\d+),(\d{1,2})(?!\d)")  # "1,2 M", as half of Europe writes it
+# Kuaishou writes the account's id behind the name: @小明(O3xabc…).
+MENTION = re.compile(r"[@＠](?:[^@＠#＃\s()（）]{0,40}[(（]O?[0-9a-z]{6,24}[)）]|[\w.\-·]+)")
+EMAIL = re.compile(r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]{1,64}[@＠][A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+")
+# Mainland mobile numbers and international ones, also spaced or dashed, and with Chinese words close on both sides; hashtags and years stay.
+PHONE = re.compile(
+    r"(?<![0-9A-Za-z_#＃+])(?:\(?\+?\d{1,3}\)?[ -]?)?(?:1[3-9]\d[ -]?\d{4}[ -]?\d{4}|\(?\d{3}\)?[ -]\d{3}[ -]\d{4})(?![0-9A-Za-z_])"
+    r"|(?<![0-9A-Za-z_#＃])\+[1-9]\d{0,2}(?:[ .()-]{0,2}\d){7,12}(?![0-9A-Za-z_])"
+)
 HASHTAG = re.compile(r"[#＃]([^\s#＃@＠,，。!！?？;；:：]+)")
 BARE_UNDEFINED = re.compile(r"(?<=[:,\[])\s*(?:undefined|NaN|void 0)(?=\s*[,}\]])")
 INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -84,15 +91,17 @@ def decode(text: str, steps: list[str]) -> Any:
 
 
 def counter(value: Any) -> int | None:
-    """12345 from 12345, "12,345", "1.2万" (12000), "3.4亿", "1.1M"; None when it is no count."""
+    """12345 from 12345, "12,345", "1.2万" (12000), "3千", "2百万", "3.4亿", "1.1M", "1,1M"; None when it is no count."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, (int, float)):
         return int(value) if 0 <= value < 1e15 else None
-    match = COUNTER.match(str(value))
+    match = COUNTER.match(DECIMAL_COMMA.sub(r"\1.\2", str(value)))
     if not match:
         return None
-    return round(float(match[1].replace(",", "")) * COUNTER_UNITS[match[2].lower()])
+    unit = (match[2] or "").lower()
+    times = COUNTER_TIMES.get(unit[0], 1) if len(unit) == 2 else 1
+    return round(float(match[1].replace(",", "")) * times * COUNTER_UNITS[unit[-1:]])
 
 
 def seconds(value: Any, unit: str) -> float | None:
@@ -121,11 +130,11 @@ def id_time(platform_id: str) -> datetime | None:
 
 
 def clean_title(text: Any) -> str:
-    """The title without @mentions, phone numbers, control and direction characters, at most 2,200 characters."""
+    """The title without @mentions, e-mail addresses, phone numbers, control and direction characters, at most 2,200 characters."""
     if not isinstance(text, str):
         return ""
     text = INVISIBLE.sub("", text.encode("utf-8", "ignore").decode("utf-8"))
-    return re.sub(r"[ \t]+", " ", PHONE.sub("", MENTION.sub("", text))).strip()[:MAX_TITLE]
+    return re.sub(r"[ \t]+", " ", PHONE.sub("", MENTION.sub("", EMAIL.sub("", text)))).strip()[:MAX_TITLE]
 
 
 def hashtags_in(title: str) -> list[str]:

@@ -249,9 +249,17 @@ def wall_in(text: str, tree: Any, platform: str) -> Failure | None:
 
 
 def without_personal(value: Any, personal: frozenset[str]) -> Any:
-    """The record without keys that describe a person, at any depth; every text is stripped as a title is."""
+    """The record without keys that describe a person, at any depth; every text is stripped as a title is, keys of what it strips too.
+
+    personal: such keys as `plain_key` writes them, because one platform writes the same key in two dialects (secUid, sec_uid).
+    """
     if isinstance(value, dict):
-        return {key: without_personal(child, personal) for key, child in value.items() if key not in personal}
+        kept = ((decoding.clean_title(key), child) for key, child in value.items() if plain_key(key) not in personal)
+        return {key: without_personal(child, personal) for key, child in kept}
     if isinstance(value, list):
         return [without_personal(child, personal) for child in value]
     return decoding.clean_title(value) if isinstance(value, str) else value
+
+
+def plain_key(key: str) -> str:
+    return key.replace("_", "").lower()

@@ -87,6 +87,26 @@ def test_personal_details_stay_out_of_the_stored_record():
     assert "@somebody" not in stored
 
 
+@pytest.mark.parametrize(
+    ("platform", "record"),
+    [
+        ("tiktok", {"music": {"title": "song", "authorName": "Nick Name"}, "textExtra": [{"hashtagName": "joy", "user_id": "Nick"}]}),
+        ("douyin", {"music": {"title": "song", "owner_nickname": "Nick", "ownerHandle": "Nick"}, "text_extra": [{"hashtag_name": "joy", "user_id": "Nick"}]}),
+        ("douyin", {"shareInfo": {"shareUrl": "/?uid=Nick"}, "Nickname": "Nick", "uid": "Nick", "poi_id": "Nick"}),
+        ("kuaishou", {"share_info": "userId=Nick&photoId=3x", "user_name": "Nick", "soundTrack": {"name": "song", "user": {"name": "Nick"}}}),
+        ("kuaishou", {"caption": "song @Nick", "by @Nick": 1}),
+    ],
+)  # fmt: skip
+def test_no_name_is_left_in_a_record_in_either_dialect_nor_of_whose_sound_it_is(platform, record):
+    kept = rulebook.without_personal(record, PLATFORMS[platform].personal)
+    assert "Nick" not in json.dumps(kept)
+    assert "joy" in json.dumps(kept) or "joy" not in json.dumps(record)
+
+
+def test_a_long_text_without_an_address_in_it_is_cleaned_at_once():
+    assert len(decoding.clean_title("a." * 200_000)) == decoding.MAX_TITLE
+
+
 def test_the_author_is_a_keyed_hash_that_differs_by_key_and_platform():
     assert decoding.keyed_hash("a", "tiktok", "x") == decoding.keyed_hash("a", "tiktok", "x")
     assert (
@@ -98,7 +118,7 @@ def test_the_author_is_a_keyed_hash_that_differs_by_key_and_platform():
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("1.2万", 12_000), ("3.4亿", 340_000_000), ("1.1M", 1_100_000), ("12,345", 12_345), ("2.5k", 2_500), (7, 7), ("0", 0), ("many", None), (None, None), (True, None)],
+    [("1.2万", 12_000), ("3.4亿", 340_000_000), ("1.1M", 1_100_000), ("12,345", 12_345), ("2.5k", 2_500), ("1,2M", 1_200_000), ("3千", 3_000), ("2.5百万", 2_500_000), ("10万+", 100_000), ("1.2萬", 12_000), ("3億", 300_000_000), ("1,234,567", 1_234_567), (7, 7), ("0", 0), ("many", None), (None, None), (True, None)],
 )  # fmt: skip
 def test_counters_as_platforms_write_them(text, number):
     assert decoding.counter(text) == number
@@ -134,6 +154,25 @@ def test_undefined_becomes_null_outside_strings_only():
 def test_chinese_titles_survive_escaped_slashes():
     assert decoding.decode('{"a":"海边 \\u002F \\u6d77"}', ["json"]) == {"a": "海边 / 海"}
     assert decoding.decode('"{\\"webRid\\": \\"7\\"}"', ["json"]) == {"webRid": "7"}
+
+
+@pytest.mark.parametrize(
+    ("title", "left"),
+    [
+        ("合作电话13812345678联系我", "合作电话联系我"),
+        ("微信同号：13812345678，谢谢", "微信同号：，谢谢"),
+        ("（+86）138 1234 5678", "（+86）"),
+        ("ring +44 7911 123456 now", "ring now"),
+        ("写信到 123456789@qq.com 吧", "写信到 吧"),
+        ("看 @快乐小明🌸(O3xqmpn8fyw3zx5m) 的歌", "看 的歌"),
+        ("@小明（3xqmpn8fyw3zx5m）好", "好"),
+        ("2024年 第13812次 #13812345678", "2024年 第13812次 #13812345678"),
+        ("7525082444551310602", "7525082444551310602"),
+        ("今天@小明 (笑)", "今天 (笑)"),
+    ],
+)
+def test_what_leads_to_a_person_leaves_the_title_whatever_stands_beside_it(title, left):
+    assert decoding.clean_title(title) == left
 
 
 def test_titles_lose_mentions_phones_and_direction_marks_but_keep_emoji():
