@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.core import signing
 from django.core.cache import cache
@@ -55,10 +55,12 @@ def remembered(name: str, count: Callable[[], Any]) -> Any:
 class KeyedPages(Paginator):
     """Pages that are found by their keys alone: rows that are only passed over are read from an index, and nothing joined to them."""
 
+    object_list: QuerySet[Any]
+
     def page(self, number: int | str) -> Page:
         found = super().page(number)
-        keys = list(found.object_list.values_list("pk", flat=True))  # type: ignore[attr-defined]  # a queryset, here always
-        found.object_list = self.object_list.filter(pk__in=keys)  # type: ignore[union-attr,assignment]  # in the same order
+        keys = list(cast("QuerySet[Any]", found.object_list).values_list("pk", flat=True))
+        found.object_list = self.object_list.filter(pk__in=keys)  # in the same order
         return found
 
 
@@ -67,14 +69,14 @@ class LongList(KeyedPages):
 
     @cached_property
     def count(self) -> int:
-        return self._about() or self.object_list.order_by()[:COUNTED].count()  # type: ignore[union-attr]  # a queryset
+        return self._about() or self.object_list.order_by()[:COUNTED].count()
 
     def _about(self) -> int:
         """The server's own estimate for a whole table of more than COUNTED rows, else 0."""
-        if connection.vendor != "postgresql" or self.object_list.query.where:  # type: ignore[union-attr]  # a queryset
+        if connection.vendor != "postgresql" or self.object_list.query.where:
             return 0
         with connection.cursor() as cursor:
-            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [self.object_list.model._meta.db_table])  # type: ignore[union-attr]  # a queryset
+            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [self.object_list.model._meta.db_table])
             about = cursor.fetchone()[0]
         return about if about > COUNTED else 0
 

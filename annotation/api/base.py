@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers, status
@@ -73,9 +72,9 @@ class Pages(LimitOffsetPagination):
         self._refuse_nonsense(request, self.offset_query_param, least=0)
         return super().get_offset(request)
 
-    def paginate_queryset(self, queryset: QuerySet, request: Request, view: Any = None) -> list[Any] | None:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         """The page's keys first, then its rows: what is only passed over is read from an index."""
-        keys = super().paginate_queryset(queryset.values_list("pk", flat=True), request, view)
+        keys: list[int] | None = super().paginate_queryset(queryset.values_list("pk", flat=True), request, view)
         return None if keys is None else list(queryset.filter(pk__in=keys))
 
     @staticmethod
