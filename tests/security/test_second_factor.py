@@ -245,6 +245,19 @@ def test_those_who_must_have_one_do_nothing_before(settings, ann):
     assert through(manager, "/status/").status_code == 200
 
 
+def test_the_whole_way_of_somebody_who_must_have_one(settings):
+    settings.SECOND_FACTOR_ROLES = ["manager"]
+    PersonFactory(role="manager", user__username="max")
+    client = at_the_door(name="max")
+    assert client.get(reverse("home")).url.startswith(reverse("mfa_activate_totp"))
+    assert client.get("/api/v1/people").status_code == 403
+    assert client.post(reverse("key_make"), {"name": "script", "scope": "read", "days": 3}).status_code == 302, "no key either"
+    turn_on(client)
+    assert client.get(reverse("home")).status_code == 200
+    assert client.get(reverse("mfa_view_recovery_codes")).status_code == 200
+    assert "Turn it off" not in client.get(reverse("account")).content.decode()
+
+
 def test_they_cannot_turn_it_off(settings, bob):
     user, client = bob
     turn_on(client)
