@@ -13,6 +13,7 @@ from crawler.models import Tombstone, Video
 from crawler.services import videos
 from crawler.storage import Away, bucket, clips
 from tests import objects
+from tests.crawler.conftest import make_clip
 from tests.crawler.test_services import advanced, world  # noqa: F401 - a fixture
 from tests.factories import UserFactory
 
@@ -129,6 +130,20 @@ def test_a_video_is_verified_only_when_it_is_kept_and_another_machine_goes_on(st
     assert Tombstone.objects.get().leftovers == []
 
 
+def test_a_clip_that_was_transcoded_is_named_by_what_it_is_now(store, world, media_root, tmp_path):  # noqa: F811
+    odd = make_clip(tmp_path / "odd.mp4", extra=("-c:v", "mpeg4"))
+    world["files"]["1"] = odd
+    fetched = hashlib.sha256(odd.read_bytes()).hexdigest()
+    video = advanced("1")
+    assert "transcoded" in video.tags
+    assert video.file == f"{video.sha256[:2]}/{video.sha256}.mp4"
+    assert hashlib.sha256(video.path.read_bytes()).hexdigest() == video.sha256 != fetched
+    assert video.path.stat().st_size == video.size_bytes
+    assert video.checks.get(name="transcode").evidence == {"sha256": fetched, "size_bytes": odd.stat().st_size}
+    assert [fetched in path.name for path in media_root.rglob("*.*")] == [False, False], "the clip and its features"
+    assert len(store.buckets["clips"]) == 2
+
+
 def test_a_video_waits_while_the_store_is_away_and_that_counts_as_no_try(store, world, monkeypatch):  # noqa: F811
     monkeypatch.setattr(videos, "MAX_ATTEMPTS", 1)
     with store.refusing(503):
@@ -141,10 +156,11 @@ def test_a_video_waits_while_the_store_is_away_and_that_counts_as_no_try(store, 
     assert services.video_advance(video.pk).state == State.ACCEPTED
 
 
-def test_a_take_down_while_the_store_is_away_is_carried_out_later(store, world, django_capture_on_commit_callbacks):  # noqa: F811
+def test_a_take_down_while_the_store_is_away_is_carried_out_later(store, world, capsys, django_capture_on_commit_callbacks):  # noqa: F811
     video = advanced("1")
     with store.refusing(503), django_capture_on_commit_callbacks(execute=True):
-        services.video_takedown(video.pk, reason="asked")
+        call_command("takedown", "tiktok/1", reason="asked")
+    assert "its files go when the store is back" in capsys.readouterr().err
     video.refresh_from_db()
     assert (video.state, video.file) == (State.DROPPED, ""), "nobody sees it any more"
     assert len(store.buckets["clips"]) == 2

@@ -26,3 +26,6 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         self.stdout.write(f"taken down: {stone.platform}/{stone.platform_id} ({stone.reason})")
+        stone.refresh_from_db()
+        if stone.leftovers:
+            self.stderr.write("the store of the clips is away: nobody sees the clip any more, its files go when the store is back")
