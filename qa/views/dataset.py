@@ -10,15 +10,19 @@ from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from annotation.rules.taxonomy import EMOTIONS
 from annotation.views.words import EMOTION_NAMES
+from crawler.models import Check
 from qa import figures, selectors
 from qa.export.reports import statistics_tables
 from qa.export.tables import as_csv
+from qa.views.quality import RUNG_NAMES
 
 SHOWN_MONTHS = 24
+SAMPLE_STATES = {"open": gettext_lazy("open"), "decided": gettext_lazy("decided"), "excluded": gettext_lazy("excluded")}
 CACHE_S = 24 * 60 * 60
 
 
@@ -79,8 +83,18 @@ def lineage(request: HttpRequest) -> HttpResponse:
     """From a video (?video=12) back to the page it was found on."""
     asked = request.GET.get("video", "").strip()
     video = selectors.video_find(asked) if asked else None
-    context = {"asked": asked, "video": video, "found": selectors.lineage(video) if video else None}
+    context = {"asked": asked, "video": video, "found": _in_words(selectors.lineage(video)) if video else None}
     return render(request, "qa/lineage.html", context, status=404 if asked and video is None else 200)
+
+
+def _in_words(found: dict[str, Any]) -> dict[str, Any]:
+    """Verdicts, rungs and the label's state as the reader's language says them."""
+    checks = [row | {"verdict": Check.Verdict(row["verdict"]).label} for row in found["checks"]]
+    votes = [row | {"rung": RUNG_NAMES[row["rung"]]} for row in found["votes"]]
+    label = found["label"]
+    if label:
+        label = label | {"state": SAMPLE_STATES[label["state"]], "rung": RUNG_NAMES[label["rung"]]}
+    return found | {"checks": checks, "votes": votes, "label": label}
 
 
 def _numbers() -> dict[str, Any]:

@@ -138,7 +138,7 @@ def behind(request: HttpRequest) -> HttpResponse:
     asked = selectors.Behind(**{name: value for name, value in form.cleaned_data.items() if value not in {"", None}})
     samples = selectors.samples_behind(asked)
     context = {
-        "asked": [(form.fields[name].label, form[name].value()) for name in form.fields if form[name].value()],
+        "asked": [(form.fields[name].label, _shown(form[name])) for name in form.fields if form[name].value()],
         "rows": [row | {"rung": RUNG_NAMES.get(row["sample"].decided_rung, "")} for row in selectors.behind_rows(samples[:SHOWN_ROWS])],
         "total": samples.order_by()[: MOST_COUNTED + 1].count(),
         "most": MOST_COUNTED,
@@ -160,6 +160,11 @@ def quality_table(request: HttpRequest, name: str) -> HttpResponse:
     response = HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
+
+
+def _shown(field: forms.BoundField) -> Any:
+    """What was asked for, a choice by its name."""
+    return dict(getattr(field.field, "choices", ())).get(field.value(), field.value())
 
 
 def _stage(numbers: dict[str, Any]) -> dict[str, Any]:
