@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db.models import Model
 from django.utils import timezone
 
-LEASE = timedelta(minutes=10)  # longer than any single step; a claim of a machine we cannot see is believed so long
+LEASE = timedelta(minutes=10)  # so long a claim of a machine we cannot see is believed, after it was last renewed
+RENEW_S = 60.0
+CLOCK_S = 2  # between the system's account of when a process began and ours
 
 
 def name() -> str:
@@ -23,24 +26,36 @@ def name() -> str:
 
 
 def is_alive(claim: str) -> bool:
-    """Whether the worker behind a claim may still be at work."""
+    """Whether the worker behind a claim may still be at work: on this machine as long as its process lives, elsewhere for the lease."""
     host, pid, moment, _ = claim.rsplit(":", 3)
-    if time.time() - int(moment) > LEASE.total_seconds():
-        return False
     if host != socket.gethostname():
-        return True
+        return time.time() - int(moment) <= LEASE.total_seconds()
+    began = began_at(int(pid))
+    return began is not None and began <= int(moment) + CLOCK_S  # else another process has got its number, as in a restarted container
+
+
+def began_at(pid: int) -> float | None:
+    """When the process of this machine began; 0 where the system does not tell, None when there is no such process."""
     try:
-        os.kill(int(pid), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return False
+        return None
     except PermissionError:
-        return True
-    return True
+        pass
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        booted = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    except (OSError, StopIteration):
+        return 0.0
+    return booted + ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def claimed(row: Model, **unchanged: Any) -> Iterator[bool]:
-    """Whether this worker holds the row while the block runs. unchanged: what must still be so for the claim to be taken."""
+    """Whether this worker holds the row while the block runs. unchanged: what must still be so for the claim to be taken.
+
+    Work that may outlast the lease calls `renew` between its steps.
+    """
     model, mine = type(row), name()
     known = model._default_manager.filter(pk=row.pk).values_list("claimed_by", flat=True).first()
     free = known == "" or (known is not None and not is_alive(known))
@@ -48,11 +63,24 @@ def claimed(row: Model, **unchanged: Any) -> Iterator[bool]:
     taken = free and bool(
         model._default_manager.filter(pk=row.pk, claimed_by=known, **unchanged).update(claimed_by=mine, **_touched(model))
     )
+    if taken:
+        row.claimed_by = mine  # type: ignore[attr-defined]  # every row that is claimed has it
     try:
         yield taken
     finally:
         if taken:
-            model._default_manager.filter(pk=row.pk, claimed_by=mine).update(claimed_by="")
+            model._default_manager.filter(pk=row.pk, claimed_by__endswith=mine.rpartition(":")[2]).update(claimed_by="")
+
+
+def renew(row: Any) -> bool:
+    """Whether the claim on this row is still ours; it counts from now again. Asks the database once a minute at most."""
+    host, pid, moment, token = row.claimed_by.rsplit(":", 3)
+    if time.time() - int(moment) < RENEW_S:
+        return True
+    fresh = f"{host}:{pid}:{int(time.time())}:{token}"
+    kept = type(row)._default_manager.filter(pk=row.pk, claimed_by=row.claimed_by).update(claimed_by=fresh, **_touched(type(row)))
+    row.claimed_by = fresh
+    return bool(kept)
 
 
 def _touched(model: type[Model]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from crawler.models import Platform, Stage, Term, Video, Visit
 from crawler.platforms import PLATFORMS, Outcome
 from crawler.rules import keywords
 from crawler.services import outages, terms
-from crawler.services.claims import claimed
+from crawler.services.claims import claimed, renew
 from crawler.services.manners import budget_of, client_of, platforms_of, settings_checked, settings_of
 from crawler.services.videos import STEPS, posts_insert, video_advance
 from crawler.storage import Away
@@ -202,7 +202,7 @@ class _Round:
 
     def _next_visit(self) -> Visit | None:
         """The waiting list with the lowest place, platforms in turn; None when the stage was stopped or all is read."""
-        if not Stage.objects.filter(pk=self.stage.pk, state=Stage.State.RUNNING).exists():
+        if not self._goes_on():
             return None
         for visit in (
             Visit.objects.filter(stage=self.stage, state=Visit.State.WAITING)
@@ -212,6 +212,10 @@ class _Round:
             if self._left(visit.platform) > 0:
                 return visit
         return None
+
+    def _goes_on(self) -> bool:
+        """Whether the stage was neither stopped nor taken over. A stage outlasts the lease of its claim, so the claim is renewed here."""
+        return Stage.objects.filter(pk=self.stage.pk, state=Stage.State.RUNNING).exists() and renew(self.stage)
 
     def _left(self, platform: str) -> int:
         return self.stage.video_budget - Video.objects.filter(stage=self.stage, platform=platform).count()
@@ -315,7 +319,7 @@ class _Round:
             if number:
                 self._rest(number)
             for place, video_id in enumerate(ids, start=1):
-                if not Stage.objects.filter(pk=self.stage.pk, state=Stage.State.RUNNING).exists():
+                if not self._goes_on():
                     return
                 self.progress("videos", place, len(ids))
                 try:
