@@ -371,7 +371,7 @@ def test_who_does_nothing_is_not_told_to_rest(hurried: Page) -> None:
     assert not hurried.one("[data-part=break]").is_displayed()
 
 
-def test_a_hint_is_hidden_until_its_key_is_pressed(bench: Page, settings, monkeypatch) -> None:
+def test_a_hint_is_hidden_until_its_key_is_pressed(bench: Page, settings, monkeypatch, axe: str) -> None:
     settings.PRELABEL_HINT = "all"
     monkeypatch.setattr("annotation.services.prelabels._held_back", lambda turn: False)
     clips = list(Assignment.objects.filter(person__user__username="alice").order_by("order").values_list("sample_id", flat=True))
@@ -381,6 +381,7 @@ def test_a_hint_is_hidden_until_its_key_is_pressed(bench: Page, settings, monkey
     bench.press("h")
     bench.wait(lambda: bench.one("[data-part=hint] .emotion-Fear").is_displayed(), "the hint is shown")
     bench.picture("hint")
+    assert bench.violations(axe) == []
     bench.vote("t", "a", "8")
     bench.workbench()
     assert bench.text("hint") == ""
