@@ -12,12 +12,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Model
 from django.utils import timezone
+
+from crawler.models import Video
 
 LEASE = timedelta(minutes=10)  # so long a claim of a machine we cannot see is believed, after it was last renewed
 RENEW_S = 60.0
 CLOCK_S = 2  # between the system's account of when a process began and ours
+
+
+class Overtaken(Exception):
+    """The video was decided about while a step was at work on it: taken down, or dropped for a better copy. What the step found is left."""
 
 
 def name() -> str:
@@ -85,3 +92,12 @@ def renew(row: Any) -> bool:
 
 def _touched(model: type[Model]) -> dict[str, Any]:
     return {"touched_at": timezone.now()} if any(field.name == "touched_at" for field in model._meta.fields) else {}
+
+
+@transaction.atomic
+def save(video: Video, **also: Any) -> None:
+    """Saves what a step found out. Raises Overtaken when the video was dropped meanwhile. also: fields of Model.save."""
+    # Lock the video: the look and the save are one.
+    if Video.objects.select_for_update().filter(pk=video.pk).values_list("state", flat=True).first() == Video.State.DROPPED:
+        raise Overtaken(str(video))
+    video.save(**also)

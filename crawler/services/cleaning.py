@@ -18,6 +18,7 @@ from crawler import media, moderation
 from crawler.models import Check, Counter, Fingerprint, Tombstone, Video
 from crawler.rules import cleaning as rules
 from crawler.rules import duplicates, transitions, violence
+from crawler.services.claims import Overtaken, save
 from crawler.storage import clips
 
 State = Video.State
@@ -50,7 +51,7 @@ def drop(video: Video, name: str, found: rules.Drop) -> None:
     with transaction.atomic():
         store_check(video, name, Check.Verdict.DROP, found.reason, found.evidence)
         video.state, video.reason = State.DROPPED, found.reason[:200]
-        video.save()
+        save(video)
 
 
 def features_name(video: Video) -> str:
@@ -83,7 +84,11 @@ def verify(video: Video) -> None:
             return
         store_check(video, name, Check.Verdict.PASS)
     if not media.browser_plays(seen):
-        _transcode(video)
+        try:
+            _transcode(video)
+        except media.HostileMedia as error:
+            drop(video, "transcode", rules.Drop(f"unplayable: {error}"))
+            return
     # From here on any machine may go on: what it needs is kept before the row says so.
     clips().keep(video.file, sha256=video.sha256)
     clips().keep(features_name(video))
@@ -93,13 +98,13 @@ def verify(video: Video) -> None:
         _activity(video, seen)
         _sound(video, seen)
         video.state = State.VERIFIED
-        video.save()
+        save(video)
 
 
 def _ask_again(video: Video) -> None:
     """The file is not where the row says (a lost disk, a killed move): back to the step that fetches it."""
     video.file, video.sha256, video.state = "", "", State.META
-    video.save()
+    save(video)
 
 
 def facts_of(seen: media.Examination, *, taken_down: str = "", flags: tuple[str, ...] = ()) -> rules.Facts:
@@ -135,7 +140,7 @@ def _transcode(video: Video) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)
     video.tags = sorted({*video.tags, "transcoded"})
-    video.save()
+    save(video)
     original.unlink(missing_ok=True)
 
 
@@ -215,7 +220,9 @@ def _hashes(row: Fingerprint) -> np.ndarray:
 
 def deduplicate(video: Video) -> None:
     """Compares with every clip that entered before, then enters the stock, so that of two copies at work at once one sees the other."""
-    mine = Fingerprint.objects.get(video=video)
+    mine = Fingerprint.objects.filter(video=video).first()
+    if mine is None:
+        raise Overtaken(str(video))
     if mine.entered is not None:  # killed between entering and saving the state
         _settle(video, State.DEDUPLICATED)
         return
@@ -258,13 +265,16 @@ def _features(video: Video) -> media.Features | None:
 
 @transaction.atomic
 def _gives_way(video: Video, found: rules.Drop) -> bool:
-    """Whether the earlier copy is dropped in this one's favour: this one is better, and that one has no number yet."""
+    """Whether the earlier copy is dropped in this one's favour, or was before: this one is better, and that one has no number yet."""
     other = Video.objects.select_for_update().filter(pk=found.evidence["other"]).first()
+    way = f"duplicate: of {video.pk} (better copy)"
+    if other is not None and (other.state, other.reason) == (State.DROPPED, way):
+        return True
     if other is None or other.state not in (State.VERIFIED, State.DEDUPLICATED, State.SCREENED, State.REVIEW):
         return False
     if not duplicates.better(_quality(video), _quality(other)):
         return False
-    other.state, other.reason = State.DROPPED, f"duplicate: of {video.pk} (better copy)"
+    other.state, other.reason = State.DROPPED, way
     other.save()
     return True
 
@@ -284,7 +294,8 @@ def _enter(video: Video, mine: Fingerprint, last: int, found: rules.Drop | rules
     counter.last = max(counter.last, last) + 1
     counter.save()
     mine.entered = counter.last
-    mine.save(update_fields=["entered"])
+    if not Fingerprint.objects.filter(pk=mine.pk).update(entered=mine.entered):
+        raise Overtaken(str(video))
     if isinstance(found, rules.Review):
         store_check(video, "duplicate", Check.Verdict.REVIEW, found.reason, found.evidence)
     else:
@@ -295,7 +306,7 @@ def _enter(video: Video, mine: Fingerprint, last: int, found: rules.Drop | rules
 
 def _settle(video: Video, state: str) -> None:
     video.state = state
-    video.save()
+    save(video)
 
 
 # --- deduplicated -> screened -----------------------------------------------------------------------------------
@@ -319,10 +330,15 @@ def screen(video: Video) -> None:
 
 @transaction.atomic
 def number(video: Video) -> Video:
-    """The video, accepted, with the next number. The counter's lock makes numbers follow acceptance without gaps."""
+    """The video, accepted, with the next number. The counter's lock makes numbers follow acceptance without gaps.
+
+    Raises Overtaken when it was dropped meanwhile.
+    """
     Counter.objects.get_or_create(name=RELEASED_NUMBERS)
     counter = Counter.objects.select_for_update().get(name=RELEASED_NUMBERS)
     locked = Video.objects.select_for_update().get(pk=video.pk)
+    if locked.state == State.DROPPED:
+        raise Overtaken(str(locked))
     if locked.number is None:
         counter.last += 1
         counter.save()
@@ -335,7 +351,7 @@ def number(video: Video) -> Video:
 def screenings_repeat(*, only: Collection[str] = ()) -> int:
     """How many accepted or doubtful videos ran a screening whose version has risen, or that was unable to look before.
 
-    only: names of screenings; without them, all.     What is found is kept with the clip; a number that was given is not taken back by machine.
+    only: names of screenings; without them, all. What is found is kept with the clip; a number that was given is not taken back by machine.
     """
     count = 0
     for video in Video.objects.filter(state__in=[State.ACCEPTED, State.REVIEW]).order_by("pk").iterator(chunk_size=200):

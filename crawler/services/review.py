@@ -138,6 +138,18 @@ def video_takedown(video_id: int, *, reason: str) -> Tombstone:
     return stone
 
 
+def takedown_repeat(video: Video) -> None:
+    """Removes what a step that was at work during the take-down has left since. Nothing happens when the video was not taken down."""
+    with transaction.atomic():
+        stone = Tombstone.objects.select_for_update().filter(platform=video.platform, platform_id=video.platform_id).first()
+        if stone is None:
+            return
+        stone.leftovers = sorted({*stone.leftovers, *_files(video)})
+        stone.save(update_fields=["leftovers"])
+        video.checks.all().delete()
+        transaction.on_commit(takedowns_finish)
+
+
 def takedowns_finish() -> int:
     """How many take-downs still have files, because the store is away; the next call tries them again. Nobody can see them meanwhile."""
     waiting = list(Tombstone.objects.exclude(leftovers=[]))
@@ -157,7 +169,8 @@ def takedowns_finish() -> int:
 
 def _files(video: Video) -> list[str]:
     part = f"parts/{video.platform}-{video.platform_id}"
-    return [video.file, cleaning.features_name(video), f"{part}.part", f"{part}.json"] if video.file else []
+    whole = [video.file, cleaning.features_name(video)] if video.file else []
+    return [*whole, f"{part}.part", f"{part}.json"]
 
 
 def _is_shared(name: str) -> bool:
@@ -168,6 +181,6 @@ def _is_shared(name: str) -> bool:
 
 def _empty(video: Video, reason: str) -> None:
     video.state, video.reason, video.number, video.accepted_at = State.DROPPED, f"taken-down: {reason}"[:200], None, None
-    video.title, video.author_hash, video.file, video.sha256 = "", "", "", ""
+    video.title, video.author_hash, video.file, video.sha256, video.page_sha256, video.published_at = "", "", "", "", "", None
     video.hashtags, video.tags, video.media, video.raw, video.counts = [], [], [], {}, {}
     video.save()

@@ -17,11 +17,12 @@ from django.utils import timezone
 
 from crawler import fetch
 from crawler.fetch import Expired, FetchError, Gone, Refused, Reply, Unreachable
-from crawler.models import Check, Counter, Tombstone, Video
+from crawler.models import Check, Counter, Stage, Tombstone, Video
 from crawler.platforms import PLATFORMS, Failure, Outcome, VideoPage
 from crawler.services import cleaning
-from crawler.services.claims import claimed
+from crawler.services.claims import Overtaken, claimed, is_alive, renew, save
 from crawler.services.manners import client_of
+from crawler.services.review import takedown_repeat
 
 MAX_ATTEMPTS = 5
 WORTH_ANOTHER_LOOK = {Outcome.BLOCKED, Outcome.RULE_FAILED}  # a page now and then comes back empty
@@ -29,6 +30,7 @@ LOOKS = 3
 DISCOVERY = "discovery"  # the row whose lock is held while posts are stored
 STATUS_OUTCOMES = {401: Outcome.LOGIN, 403: Outcome.BLOCKED, 451: Outcome.REGION}
 State = Video.State
+ASKING = (State.DISCOVERED, State.META)  # from here the next step asks the platform
 
 
 def video_advance(video_id: int) -> Video:
@@ -43,14 +45,27 @@ def video_advance(video_id: int) -> Video:
             return video
         video.refresh_from_db()
         try:
-            while video.state in STEPS:
-                STEPS[video.state](video)
-        except Unreachable as error:
-            _try_later(video, error)
-        except FetchError as error:
-            _end(video, State.FAILED, f"{error.cause}: {error}")
+            _advance(video)
+        except Overtaken:
+            takedown_repeat(video)
     video.refresh_from_db()
     return video
+
+
+def _advance(video: Video) -> None:
+    """Raises Unreachable and Away as video_advance does, Overtaken when the video was dropped under a step's hands."""
+    try:
+        while video.state in STEPS and renew(video) and not _is_stopped(video):
+            STEPS[video.state](video)
+    except Unreachable as error:
+        _try_later(video, error)
+    except FetchError as error:
+        _end(video, State.FAILED, f"{error.cause}: {error}")
+
+
+def _is_stopped(video: Video) -> bool:
+    """Whether its stage was stopped: the platform is not asked for anything then; what is here already is still cleaned."""
+    return video.state in ASKING and Stage.objects.filter(pk=video.stage_id, state=Stage.State.STOPPED).exists()
 
 
 def _try_later(video: Video, error: Unreachable) -> None:
@@ -65,7 +80,7 @@ def _try_later(video: Video, error: Unreachable) -> None:
 
 def _end(video: Video, state: str, reason: str) -> None:
     video.state, video.reason = state, reason[:200]
-    video.save(update_fields=["state", "reason", "attempts", "touched_at"])
+    save(video, update_fields=["state", "reason", "attempts", "touched_at"])
 
 
 # --- discovered -> meta -----------------------------------------------------------------------------------------
@@ -86,7 +101,7 @@ def read_page(video: Video) -> None:
         return
     _store(video, page)
     video.state = State.META
-    video.save()
+    save(video)
 
 
 def _store(video: Video, page: VideoPage) -> None:
@@ -152,7 +167,7 @@ def fetch_media(video: Video) -> None:
             problem = error
             continue
         video.file, video.sha256, video.size_bytes, video.state = got.name, got.sha256, got.size_bytes, State.MEDIA
-        video.save()
+        save(video)
         return
     raise problem
 
@@ -208,9 +223,12 @@ def clean_waiting(*, recheck: bool = False, progress: Callable[[int, int], None]
 
 def resume_stale(*, limit: int = 200) -> list[int]:
     """Ids of videos that stopped on their way and that nobody works on: their worker died, or their next try is due."""
-    from crawler.services.claims import is_alive
-
-    rows = Video.objects.filter(state__in=list(STEPS)).order_by("touched_at").values_list("pk", "claimed_by", "touched_at")
+    rows = (
+        Video.objects.filter(state__in=list(STEPS))
+        .exclude(state__in=ASKING, stage__state=Stage.State.STOPPED)
+        .order_by("touched_at")
+        .values_list("pk", "claimed_by", "touched_at")
+    )
     due = timezone.now() - timedelta(minutes=2)
     return [pk for pk, claim, touched in rows[: limit * 4] if (not is_alive(claim) if claim else touched < due)][:limit]
 

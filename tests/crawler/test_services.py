@@ -211,10 +211,15 @@ def test_clean_waiting_takes_all_that_have_their_file(world, other_clip, monkeyp
     assert services.clean_waiting(recheck=True) == {"rechecked": 0}, "who has looked is not asked again"
 
 
-def test_the_better_copy_wins_while_the_first_has_no_number(world, clip, tmp_path):
-    """A copy in review gives way to a larger one; a numbered one stays."""
+@pytest.mark.parametrize("searches", [1, 2])
+def test_the_better_copy_wins_while_the_first_has_no_number(world, clip, tmp_path, monkeypatch, searches):
+    """A copy in review gives way to a larger one; a numbered one stays. Also when another clip enters meanwhile, or the worker dies."""
     import subprocess
 
+    enter, refusals = cleaning._enter, [None] * (searches - 1)
+    monkeypatch.setattr(
+        cleaning, "_enter", lambda video, *found: enter(video, *found) if video.platform_id == "1" or not refusals else refusals.pop()
+    )
     small = tmp_path / "small.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-vf", "scale=54:96", small], check=True)
     world["files"]["1"] = small
@@ -223,6 +228,76 @@ def test_the_better_copy_wins_while_the_first_has_no_number(world, clip, tmp_pat
     first.refresh_from_db()
     assert (first.state, second.state) == (State.DROPPED, State.ACCEPTED)
     assert first.reason == f"duplicate: of {second.pk} (better copy)"
+
+
+# --- decided about while a step is at work ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [State.DISCOVERED, State.META, State.MEDIA, State.VERIFIED, State.DEDUPLICATED, State.SCREENED])
+def test_a_take_down_holds_against_the_step_that_is_at_work(world, monkeypatch, media_root, django_capture_on_commit_callbacks, state):
+    step = videos.STEPS[state]
+
+    def taken_down_meanwhile(video):
+        services.video_takedown(video.pk, reason="asked for")
+        step(video)
+
+    monkeypatch.setitem(videos.STEPS, state, taken_down_meanwhile)
+    with django_capture_on_commit_callbacks(execute=True):
+        video = advanced("1")
+    assert (video.state, video.reason, video.number, video.title, video.raw) == (State.DROPPED, "taken-down: asked for", None, "", {})
+    assert (video.page_sha256, video.published_at) == ("", None)
+    assert not video.checks.exists()
+    assert not Fingerprint.objects.exists()
+    assert [path for path in media_root.rglob("*") if path.is_file() and path.name != "stock.npz"] == []
+
+
+def test_a_part_of_a_clip_goes_with_its_take_down(world, media_root, django_capture_on_commit_callbacks):
+    part = media_root / "parts" / "tiktok-1.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half of it")
+    with django_capture_on_commit_callbacks(execute=True):
+        services.video_takedown(post("1", state=State.META).pk, reason="asked for")
+    assert not part.exists()
+
+
+def test_a_copy_that_gave_way_is_not_accepted_by_the_worker_that_has_it(world, monkeypatch, clip):
+    screen = videos.STEPS[State.DEDUPLICATED]
+
+    def gives_way_meanwhile(video):
+        Video.objects.filter(pk=video.pk).update(state=State.DROPPED, reason="duplicate: of 99 (better copy)")
+        screen(video)
+
+    monkeypatch.setitem(videos.STEPS, State.DEDUPLICATED, gives_way_meanwhile)
+    video = advanced("1")
+    assert (video.state, video.reason) == (State.DROPPED, "duplicate: of 99 (better copy)")
+
+
+def test_a_clip_that_cannot_be_made_playable_is_dropped_and_stops_nobody(world, monkeypatch):
+    monkeypatch.setattr(cleaning.media, "browser_plays", lambda seen: False)
+
+    def burst(source, target):
+        raise cleaning.media.HostileMedia("the decoder ended with 1")
+
+    monkeypatch.setattr(cleaning.media, "transcode", burst)
+    video = advanced("1")
+    assert (video.state, video.reason) == (State.DROPPED, "unplayable: the decoder ended with 1")
+
+
+@pytest.mark.parametrize(("state", "ends"), [(State.DISCOVERED, State.DISCOVERED), (State.META, State.META), (State.MEDIA, State.ACCEPTED)])
+def test_nothing_more_is_asked_of_the_platform_for_a_stopped_stage(world, monkeypatch, state, ends):
+    chosen = Stage.objects.create(name="stopped", state=Stage.State.RUNNING)
+    step = videos.STEPS[state]
+
+    video = post("1", stage=chosen)
+    if state != State.DISCOVERED:
+        monkeypatch.setitem(videos.STEPS, state, lambda video: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            services.video_advance(video.pk)
+        monkeypatch.setitem(videos.STEPS, state, step)
+    services.stage_stop(chosen.pk)
+    Video.objects.update(touched_at=timezone.now() - timedelta(hours=1))
+    assert services.resume_stale() == ([] if ends == state else [video.pk])
+    assert services.video_advance(video.pk).state == ends
 
 
 # --- review -----------------------------------------------------------------------------------------------------
