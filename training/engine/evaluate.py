@@ -18,10 +18,10 @@ import numpy as np
 from training.engine import figures, metrics, runs
 from training.engine.card import write_card
 from training.engine.data import ClipDataset
+from training.engine.faster import set_precision
 from training.engine.opinions import Answers, opinions_on
 from training.engine.recipes import Recipe, overridden
 from training.engine.releases import Sample, manifest_hash, samples_of
-from training.engine.train import set_precision
 from training.engine.usable import usable_samples
 
 MOST_FOR_TSNE = 3000

@@ -26,6 +26,7 @@ from training.engine.paper_tables import E_MOTIONS, TABLES, PaperTable
 from training.engine.recipes import EMOTIONS, POLARITY
 from training.engine.releases import release_facts
 from training.engine.smoke_release import make_smoke_release
+from training.engine.stopping import Stopped
 from training.engine.table_plan import MAKERS, Job, Request, planned
 from training.engine.table_results import write_tables
 
@@ -38,8 +39,6 @@ VARIANT_NAMES = {"all": "e_All", "balanced": "e_B", "test": "e_T"}
 
 def run_all(jobs: Sequence[Job], *, budget_s: float | None, say: Callable[[str], None] = print) -> int:
     """Runs what is not finished; returns the exit status. The budget ends a run by SIGTERM, as a person may; both leave a checkpoint."""
-    from training.engine.train import Stopped  # torch is loaded only when something is trained
-
     ends = None if budget_s is None else time.monotonic() + budget_s
     failed = left = 0
     for number, job in enumerate(jobs, 1):
@@ -109,7 +108,6 @@ def claimed(folder: Path) -> Iterator[bool]:
 @contextmanager
 def stopping(ends: float | None) -> Iterator[None]:
     """While entered, SIGTERM, which the end of the budget sends too, raises Stopped; training first writes its checkpoint."""
-    from training.engine.train import Stopped
 
     def stop(*_: object) -> None:
         raise Stopped

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,24 +22,20 @@ import torch
 from torch import Tensor, nn
 
 from training.engine import checkpoints, metrics, runs
-from training.engine.compiling import compiled
 from training.engine.data import Batch, ClipDataset, epoch_batches, loader, pixels
+from training.engine.faster import ask_fused, ask_recompute, autocast, compiled, set_precision
 from training.engine.losses import EPCELoss, total_loss
 from training.engine.opinions import opinions_on
 from training.engine.optimisers import learning_rate, optimiser_of, set_rate
 from training.engine.processes import Processes, joined
 from training.engine.recipes import RECIPES, Recipe, overridden
 from training.engine.releases import PARTS, Sample, for_release, manifest_hash, samples_of, split_validation
+from training.engine.stopping import Stopped, StopSignal, stop_signal
 from training.engine.trackers import Tracker, trackers_of
 from training.engine.usable import UsableSamples, usable_samples
 from training.nets import Opinions
-from training.nets.backbones import WindowAttention
 
 STOPPED = 3
-
-
-class Stopped(Exception):
-    """SIGTERM came; what is needed to go on is written."""
 
 
 @dataclass
@@ -58,26 +53,6 @@ class Progress:
     best_test_acc: float = -1.0
     metrics_bytes: int = 0
     seconds: float = 0.0
-
-
-class StopSignal:
-    """Whether SIGTERM came."""
-
-    stop = False
-
-    def ask(self, *_: object) -> None:
-        self.stop = True
-
-
-@contextmanager
-def stop_signal() -> Iterator[StopSignal]:
-    """While entered, SIGTERM asks for a stop at the next step instead of ending the process."""
-    asked = StopSignal()
-    before = signal.signal(signal.SIGTERM, asked.ask)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Run:
@@ -327,33 +302,6 @@ def inputs(batch: Batch, recipe: Recipe) -> tuple[Tensor | None, Tensor | None]:
 
 def scores(matrix: metrics.Ints) -> dict[str, float]:
     return {"acc": metrics.accuracy(matrix), "wa_f1": metrics.weighted_f1(matrix), "uar": metrics.unweighted_recall(matrix)}
-
-
-def autocast(recipe: Recipe, device: torch.device) -> Any:
-    return torch.autocast(device.type, torch.bfloat16) if recipe.precision == "bf16" else nullcontext()
-
-
-def set_precision(recipe: Recipe) -> None:
-    torch.set_float32_matmul_precision("highest" if recipe.precision == "fp32" else "high")
-    torch.backends.cudnn.deterministic = True
-
-
-def ask_recompute(net: nn.Module) -> None:
-    """Turns on gradient checkpointing in every module that offers it."""
-    offering = [module for module in net.modules() if callable(getattr(module, "checkpoint_gradients", None))]
-    if not offering:
-        raise ValueError(f"{type(net).__name__} has no module that can recompute its activations; set checkpoint_gradients=false")
-    for module in offering:
-        module.checkpoint_gradients()  # type: ignore[operator]  # torch types a module's methods as tensors
-
-
-def ask_fused(net: nn.Module, on: bool) -> None:
-    """Has every window attention use the fused kernel, or none."""
-    windows = [module for module in net.modules() if isinstance(module, WindowAttention)]
-    if not windows:
-        raise ValueError(f"{type(net).__name__} has no window attention; set fused_attention=auto")
-    for module in windows:
-        module.fused = on
 
 
 # ---- From the command line -------------------------------------------------------------------------------------------
