@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ MAX_REDIRECTS = 6
 TIMEOUT_S = (10, 20)  # to connect, between two bytes
 ROBOTS_AGE = timedelta(hours=24)
 LONGEST_CRAWL_DELAY_S = 60.0
+LONGEST_RETRY_S = 24 * 3600.0  # a host that asks for more is asked once a day
 NO_AI = ("noai", "noimageai")
 
 
@@ -149,7 +151,8 @@ class Client:
 
     def _refuse_wish(self, response: requests.Response) -> None:
         wish = response.headers.get("X-Robots-Tag", "").lower()
-        if not self.manner.robots_exception and any(word in wish.replace(" ", "").split(",") for word in NO_AI):
+        words = {word.strip().removeprefix(f"{agents.PRODUCT.lower()}:").strip() for word in wish.split(",")}
+        if not self.manner.robots_exception and words.intersection(NO_AI):
             raise Refused(f"{response.url} asks not to be used (X-Robots-Tag: {wish})", cause="robots")
 
     def _text(self, response: requests.Response) -> str:
@@ -186,7 +189,7 @@ class Client:
             for attempt in range(1, self.manner.attempts + 1):
                 try:
                     with self.open(f"https://{host}/robots.txt", check_robots=False) as response:
-                        text = self._text(response) if response.status_code == HTTPStatus.OK else ""
+                        text = self._text(response).replace("\0", "") if response.status_code == HTTPStatus.OK else ""
                     break
                 except Unreachable:
                     if attempt == self.manner.attempts:
@@ -198,15 +201,16 @@ class Client:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header, given as seconds or as a date; None when absent or unreadable."""
+    """Seconds from a Retry-After header, given as seconds or as a date, a day at most; None when absent or unreadable."""
     if not value:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    if re.fullmatch(r"[0-9]+", value.strip()):
+        return min(float(value), LONGEST_RETRY_S)
     try:
-        return max(0.0, (parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+        wait_s = (parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError, OverflowError):
         return None
+    return min(max(0.0, wait_s), LONGEST_RETRY_S)
 
 
 def client_for(platform: str, manner: Manner | None = None, *, seed: Any = 0) -> Client:

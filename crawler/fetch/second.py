@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from typing import Any
+from urllib.parse import urlsplit
 
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request, Response
@@ -11,6 +12,7 @@ from yt_dlp.networking.exceptions import HTTPError as YtHTTPError
 from yt_dlp.networking.exceptions import TransportError
 from yt_dlp.utils import YoutubeDLError
 
+from crawler.fetch import politeness
 from crawler.fetch.client import Client
 from crawler.fetch.errors import FetchError, Unreachable
 
@@ -25,6 +27,9 @@ OPTIONS = {
     "extractor_retries": 0,
     "allowed_extractors": ["TikTok", "Douyin", "vm.tiktok"],
 }
+
+
+MAX_BYTES = 8 * 2**20
 
 
 class _Silent:
@@ -44,7 +49,8 @@ class _Guarded(YoutubeDL):
             raise TransportError("only reading is allowed")
         try:
             with self.client.open(request.url) as answer:
-                body = answer.raw.read(8 * 2**20, decode_content=True)
+                body = answer.raw.read(MAX_BYTES, decode_content=True)
+                politeness.received(urlsplit(answer.url).hostname or "", len(body))
                 response = Response(io.BytesIO(body), answer.url, dict(answer.headers), status=answer.status_code)
         except FetchError as error:
             raise TransportError(str(error)) from error

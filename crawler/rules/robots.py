@@ -33,7 +33,7 @@ def parse(text: str, agent: str) -> Robots:
     delays: dict[str, float] = {}
     names: list[str] = []
     in_rules = False
-    for line in text[:MAX_BYTES].splitlines():
+    for line in text[:MAX_BYTES].removeprefix("\ufeff").splitlines():
         key, _, value = line.partition("#")[0].partition(":")
         key, value = key.strip().lower(), value.strip()
         if key == "user-agent":

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from crawler import fetch
-from crawler.fetch import Expired, FetchError, Gone, Refused, Reply, Unreachable
+from crawler.fetch import Client, Expired, FetchError, Gone, Refused, Reply, Unreachable
 from crawler.models import Check, Counter, Stage, Tombstone, Video
 from crawler.platforms import PLATFORMS, Failure, Outcome, VideoPage
 from crawler.services import cleaning
@@ -113,8 +114,17 @@ def _store(video: Video, page: VideoPage) -> None:
 
 
 def page_of(video: Video) -> VideoPage | Failure:
-    """The post as its page, or a fallback page, describes it; an empty or changed page is looked at more than once."""
-    client, adapter = client_of(video.stage, video.platform), PLATFORMS[video.platform]
+    """The post as its page, or a fallback page, describes it. At a puzzle its host is left alone from then on, as at a list's."""
+    client = client_of(video.stage, video.platform)
+    page = _looked_up(client, video)
+    if isinstance(page, Failure) and page.outcome is Outcome.CAPTCHA:
+        fetch.pause(urlsplit(video.url).hostname or "", f"captcha: {page.detail} at {video}", client.manner.pause_hours)
+    return page
+
+
+def _looked_up(client: Client, video: Video) -> VideoPage | Failure:
+    """An empty or changed page is looked at more than once."""
+    adapter = PLATFORMS[video.platform]
     answer = Failure(Outcome.RULE_FAILED)
     for look in range(1, LOOKS + 1):
         for address in [video.url, *adapter.other_addresses(video.platform_id)]:

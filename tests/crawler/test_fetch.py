@@ -240,11 +240,24 @@ def test_a_stage_may_say_why_it_does_not_obey_robots(db, site):
     assert client_for("tiktok", Manner(delay_s=0, robots_exception="agreed with the platform")).get(PAGE).text == "ok"
 
 
-def test_a_page_that_asks_not_to_be_used_is_left(client, site):
-    site.answer = lambda request: (200, {"X-Robots-Tag": "noai, noindex"}, b"ok")
+@pytest.mark.parametrize("wish", ["noai, noindex", "eMotionsResearchBot: noai", "noindex, NoImageAI"])
+def test_a_page_that_asks_not_to_be_used_is_left(client, site, wish):
+    site.answer = lambda request: (200, {"X-Robots-Tag": wish}, b"ok")
     with pytest.raises(Refused) as refusal:
         client.get(PAGE)
     assert refusal.value.cause == "robots"
+
+
+def test_robots_with_signs_that_no_database_takes_are_stored_all_the_same(client, site):
+    site.robots, site.answer = "User-agent: *\nDisallow: /private\n\0", lambda request: (200, {}, b"ok")
+    assert client.get(PAGE).text == "ok"
+    assert "\0" not in Host.objects.get(name="www.tiktok.com").robots
+
+
+def test_what_the_second_resolver_reads_counts_against_the_days_budget(client, site):
+    site.answer = lambda request: (200, {}, b"x" * 5000)
+    fetch.resolve(client, PAGE)
+    assert Host.objects.get(name="www.tiktok.com").bytes >= 5000
 
 
 def test_a_page_too_large_is_cut_off(client, site, monkeypatch):
@@ -282,7 +295,18 @@ def test_one_clock_for_all_workers(db, monkeypatch):
     assert Host.objects.get(name="www.tiktok.com").requests == 3
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), (None, None), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)])
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        (None, None),
+        ("soon", None),
+        ("²", None),
+        ("9" * 400, 86400.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86400.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+    ],
+)
 def test_retry_after_as_seconds_or_date(value, seconds):
     assert retry_after(value) == seconds
 
@@ -394,5 +418,5 @@ def test_every_outbound_call_goes_through_the_client():
     import crawler
 
     folder = Path(crawler.__file__).parent
-    callers = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if any(word in path.read_text() for word in ("urlopen(", "requests.get", "requests.post", "requests.Session(", "http.client", "aiohttp", "socket.create_connection"))}  # fmt: skip
-    assert callers == {"fetch/client.py", "fetch/message.py", "fetch/second.py"}
+    callers = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if any(word in path.read_text() for word in ("urlopen(", "requests.get", "requests.post", "requests.Session", "http.client", "aiohttp", "socket.create_connection"))}  # fmt: skip
+    assert callers == {"fetch/client.py", "fetch/named.py", "fetch/second.py"}

@@ -77,6 +77,18 @@ def test_every_rule_file_names_itself_and_compiles(platform):
                 assert set(outcomes.values()) <= set(Outcome), rule.name
 
 
+@pytest.mark.parametrize(
+    ("message", "outcome"), [("item doesn't exist", Outcome.GONE), ("", Outcome.BLOCKED), ("url doesnt match", Outcome.BLOCKED)]
+)
+def test_tiktoks_word_for_a_blocked_address_is_not_taken_for_a_deleted_post(message, outcome):
+    """10204 is sent for both; who trusts the number alone takes a whole collection down when TikTok blocks the server."""
+    record = {"__DEFAULT_SCOPE__": {"webapp.video-detail": {"statusCode": 10204, "statusMsg": message}}}
+    page = f'<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__" type="application/json">{json.dumps(record)}</script>'
+    found = PLATFORMS["tiktok"].video_page(page, "", author_key="key")
+    assert isinstance(found, Failure)
+    assert found.outcome is outcome
+
+
 def test_personal_details_stay_out_of_the_stored_record():
     case = PAGES / "tiktok" / "video-universal"
     page = PLATFORMS["tiktok"].video_page((case / "page.html").read_text(encoding="utf-8"), "", author_key="key")

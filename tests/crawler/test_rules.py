@@ -187,6 +187,10 @@ def test_robots_crawl_delay_and_nonsense():
     assert robots.parse("\x00<html>not robots", "x").allows("https://h/a")
 
 
+def test_robots_behind_a_byte_order_mark_hold_from_their_first_group_on():
+    assert not robots.parse("\ufeffUser-agent: *\nDisallow: /a", "x").allows("https://h/a")
+
+
 # --- keywords ---------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from crawler import fetch, selectors, services
 from crawler.fetch import Expired, Refused, Seen, Unreachable
-from crawler.models import Check, Counter, Fingerprint, Stage, Term, Tombstone, Video, Visit
+from crawler.models import Check, Counter, Fingerprint, Host, Stage, Term, Tombstone, Video, Visit
 from crawler.platforms import Failure, Outcome, PostRef, TrendingWord, VideoPage
 from crawler.services import claims, cleaning, manners, outages, stages, videos
 from demo.replica import certificate
@@ -705,3 +705,11 @@ def test_at_a_wall_the_platform_is_left_for_this_run(three_kept, world):
     Video.objects.filter(pk=other.pk).update(platform="douyin")
     world["pages"].pop("3")
     assert services.posts_recheck(older_than=timedelta(days=30), limit=10) == {"captcha": 1, "there": 1}
+
+
+def test_at_a_puzzle_on_a_posts_page_its_host_is_left_alone(monkeypatch):
+    monkeypatch.setattr(videos, "_looked_up", lambda client, video: Failure(Outcome.CAPTCHA, "slider"))
+    assert advanced("1").reason == "captcha: slider"
+    host = Host.objects.get(name="www.tiktok.com")
+    assert host.pause_reason.startswith("captcha: slider")
+    assert host.paused_until > timezone.now() + timedelta(hours=5)
