@@ -62,7 +62,7 @@ class Doubt:
 
 
 def decide(likenesses: list[Likeness]) -> Same | Doubt | None:
-    """Same, Doubt (a person compares them side by side) or None, from the strongest evidence. Sound alone never decides."""
+    """Same, Doubt (a person compares them side by side) or None, from the strongest evidence. Sound confirms a doubt to people and decides nothing."""
     judged = [(rank, likeness, how) for likeness in likenesses for rank, how in [judge(likeness)] if rank]
     if not judged:
         return None
@@ -88,12 +88,11 @@ def judge(likeness: Likeness) -> tuple[int, str]:
         return 2, "same pictures, edited"
     if same_hashes(likeness):
         return 2, "frame hashes"
-    if nearly_same(likeness) and (likeness.sound or 0.0) >= SOUND_SAME:
-        return 2, "nearly the same pictures, and the same sound"
+    confirmed = ", and the same sound" if (likeness.sound or 0.0) >= SOUND_SAME else ""
     if likeness.agreement >= AGREE_DOUBT and likeness.inliers >= INLIERS:
-        return DOUBTFUL, "alike in part"
+        return DOUBTFUL, f"alike in part{confirmed}"
     if likeness.share >= SHARE_DOUBT and likeness.in_order >= FRAMES_SAME:
-        return DOUBTFUL, "some frames alike"
+        return DOUBTFUL, f"some frames alike{confirmed}"
     return 0, ""
 
 
@@ -109,12 +108,6 @@ def same_hashes(likeness: Likeness) -> bool:
     """Whether frames alone say so; an opening that two clips share is too short a part of either."""
     long = likeness.share >= SHARE_LONG and likeness.in_order >= FRAMES_LONG and likeness.nearest <= NEAR_LONG
     return long or (likeness.share >= SHARE_SAME and likeness.in_order >= FRAMES_SAME)
-
-
-def nearly_same(likeness: Likeness) -> bool:
-    """Whether pictures all but say so, and the same sound may settle it; two videos to one song, in one room even, are not nearly the same."""
-    pictures = likeness.agreement >= AGREE_SAME and likeness.inliers >= INLIERS and likeness.share >= SHARE_SEEN
-    return pictures or (likeness.share >= SHARE_LONG and likeness.in_order >= FRAMES_SEEN)
 
 
 def sound_alike(left: np.ndarray, right: np.ndarray) -> float | None:
