@@ -66,7 +66,7 @@ def _advance(video: Video) -> None:
 
 def _is_stopped(video: Video) -> bool:
     """Whether its stage was stopped: the platform is not asked for anything then; what is here already is still cleaned."""
-    return video.state in ASKING and Stage.objects.filter(pk=video.stage_id, state=Stage.State.STOPPED).exists()
+    return video.state in ASKING and Stage.objects.filter(videos=video, state=Stage.State.STOPPED).exists()
 
 
 def _try_later(video: Video, error: Unreachable) -> None:

@@ -8,9 +8,8 @@ from django.core.paginator import Paginator
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from crawler import selectors
 from crawler.models import Video
-from crawler.selectors import KeyedPages, LongList, remembered
+from crawler.selectors import KeyedPages, LongList, long_lists, remembered
 from tests.factories import VideoFactory
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +30,7 @@ def test_the_pages_are_those_of_a_plain_paginator(videos: None, pages: type[Pagi
 
 
 def test_a_long_list_is_counted_no_further_than_anybody_turns_its_pages(videos: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selectors, "COUNTED", 4)
+    monkeypatch.setattr(long_lists, "COUNTED", 4)
     pages = LongList(Video.objects.filter(number__gt=0).order_by("-number"), 3)
     with CaptureQueriesContext(connection) as queries:
         assert (pages.count, pages.num_pages) == (4, 2)
@@ -44,7 +43,7 @@ def test_a_whole_table_in_postgresql_is_not_counted_but_asked_for(videos: None, 
         pytest.skip("SQLite has no such estimate")
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE crawler_video")
-    monkeypatch.setattr(selectors, "COUNTED", 4)
+    monkeypatch.setattr(long_lists, "COUNTED", 4)
     assert LongList(Video.objects.order_by("-pk"), 3).count == 7
     assert LongList(Video.objects.filter(number__gt=0).order_by("-pk"), 3).count == 4
 
@@ -54,7 +53,7 @@ def test_counts_are_fresh_in_a_small_collection_and_kept_in_a_large_one(videos: 
     assert remembered("videos", Video.objects.count) == 7
     VideoFactory()
     assert remembered("videos", Video.objects.count) == 8
-    monkeypatch.setattr(selectors, "LARGE", 0)
+    monkeypatch.setattr(long_lists, "LARGE", 0)
     assert remembered("videos", Video.objects.count) == 8
     VideoFactory()
     assert remembered("videos", Video.objects.count) == 8

@@ -644,7 +644,7 @@ def test_the_funnel_counts_by_platform_stage_and_cause(board, world):
 
 
 def test_only_the_latest_pages_say_whether_a_platform_changed(monkeypatch):
-    monkeypatch.setattr(selectors, "RECENT_PAGES", 20)
+    monkeypatch.setattr("crawler.selectors.collection.RECENT_PAGES", 20)
     for number in range(40):
         post(str(number), state=State.ACCEPTED, number=number + 1, rule_version="tiktok/video.1")
     assert selectors.rule_matches() == [

@@ -148,7 +148,7 @@ def test_a_borderline_pair_is_shown_side_by_side(client, engineer, stored):
 
 
 def test_one_person_looks_at_so_many_doubtful_clips_a_day(client, engineer, stored, monkeypatch):
-    monkeypatch.setattr(selectors, "REVIEWS_A_DAY", 0)
+    monkeypatch.setattr("crawler.selectors.review.REVIEWS_A_DAY", 0)
     assert "wait for tomorrow" in client.get(reverse("crawler:review")).content.decode()
 
 

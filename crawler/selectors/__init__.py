@@ -1,0 +1,42 @@
+"""What can be asked of stages and videos; nothing is written here."""
+
+from crawler.selectors.collection import funnel, hosts, rule_matches, stages_all, terms_heaviest, visits_failed
+from crawler.selectors.long_lists import KeyedPages, LongList, is_large, remembered
+from crawler.selectors.review import (
+    decision_last,
+    decisions_latest,
+    resembled,
+    reviews_left,
+    sound_of,
+    standing,
+    strip_of,
+    video_after,
+    videos_in_review,
+)
+from crawler.selectors.videos import clip_of, clip_url, video_named, videos_ready
+
+__all__ = [
+    "KeyedPages",
+    "LongList",
+    "clip_of",
+    "clip_url",
+    "decision_last",
+    "decisions_latest",
+    "funnel",
+    "hosts",
+    "is_large",
+    "remembered",
+    "resembled",
+    "reviews_left",
+    "rule_matches",
+    "sound_of",
+    "stages_all",
+    "standing",
+    "strip_of",
+    "terms_heaviest",
+    "video_after",
+    "video_named",
+    "videos_in_review",
+    "videos_ready",
+    "visits_failed",
+]

@@ -1,0 +1,106 @@
+"""What waits for a person, the evidence that is shown with it, and what was decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import F, FloatField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from crawler.models import Check, Decision, Video
+from crawler.rules.transitions import EMOTIONS
+
+REVIEWS_A_DAY = 400  # doubtful clips that one person looks at; more would wear on anybody
+
+
+def videos_in_review(user: Any) -> QuerySet[Video]:
+    """Doubtful videos that this person has not decided about, those first that rank highest for violence."""
+    mine = Decision.objects.filter(video=OuterRef("pk"), person=user).order_by("-pk").values("action")[:1]
+    ranked = Check.objects.filter(video=OuterRef("pk"), name="violence").order_by("-version")
+    rank = ranked.values(number=Cast("evidence__rank", FloatField()))[:1]
+    waiting = Video.objects.filter(state=Video.State.REVIEW).annotate(mine=Subquery(mine), rank=Subquery(rank))
+    undecided = waiting.filter(Q(mine__isnull=True) | Q(mine="undo"))
+    return undecided.prefetch_related("checks").order_by(F("rank").desc(nulls_last=True), "pk")
+
+
+def video_after(waiting: QuerySet[Video], video_id: int) -> Video | None:
+    """The next of the waiting videos after one that was put off, the first again at the end; None when none waits."""
+    ids = list(waiting.values_list("pk", flat=True))
+    place = ids.index(video_id) + 1 if video_id in ids else 0
+    return waiting.filter(pk=ids[place % len(ids)]).first() if ids else None
+
+
+def decisions_latest(limit: int = 20) -> QuerySet[Decision]:
+    """Who decided what, and when, latest first; not about clips that still wait, lest it sway a second reviewer."""
+    rows = Decision.objects.exclude(video__state=Video.State.REVIEW).select_related("video", "person")
+    return rows.order_by("-pk")[:limit]
+
+
+def standing(video: Video) -> dict[int, str]:
+    """What each person last decided about the video, by person id; who undid it has decided nothing."""
+    last = dict(video.decisions.order_by("pk").values_list("person_id", "action"))
+    return {person: action for person, action in last.items() if action != "undo"}
+
+
+def reviews_left(user: Any) -> int:
+    """How many more decisions this person may take today."""
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    done = Decision.objects.filter(person=user, created_at__gte=today, action__in=["keep", "drop"]).count()
+    return max(0, REVIEWS_A_DAY - done)
+
+
+def decision_last(user: Any) -> Decision | None:
+    """The person's latest decision, if it can still be undone."""
+    last = Decision.objects.filter(person=user).select_related("video").order_by("-pk").first()
+    return last if last and last.action != "undo" else None
+
+
+def resembled(video: Video) -> Video | None:
+    """The earlier video that a doubtful one looks like."""
+    check = video.checks.filter(name="duplicate").order_by("-version").first()
+    return Video.objects.filter(pk=check.evidence.get("other")).first() if check else None
+
+
+def sound_of(video: Video) -> dict[str, Any]:
+    """What the sound of a doubtful pair says: how many of its bits agree in percent, or why nothing can be compared."""
+    pair = video.checks.filter(name="duplicate").order_by("-version").first()
+    if pair is None or pair.verdict != Check.Verdict.REVIEW:
+        return {}
+    if "sound" in pair.evidence:
+        return {"percent": round(100 * pair.evidence["sound"])}
+    checks = Check.objects.filter(name="sound", video__in=[video.pk, pair.evidence.get("other")])
+    problem = checks.filter(verdict=Check.Verdict.UNABLE).values_list("reason", flat=True).first()
+    return {"problem": problem or ""}
+
+
+def strip_of(video: Video) -> dict[str, Any]:
+    """Where the clip changes, in percent of its length, for the strip under the player, and the likeliest emotion of each window."""
+    checks = {check.name: check.evidence for check in video.checks.filter(name__in=["transition", "emotion-shift"]).order_by("version")}
+    found = checks.get("transition")
+    if found is None or not video.duration_s:
+        return {}
+    percent = [round(100 * second / video.duration_s, 1) for second in found.get("cuts_s", [])]
+    split = round(100 * found.get("split_s", 0) / video.duration_s, 1)
+    return {
+        **found,
+        "cuts_percent": percent,
+        "split_percent": split,
+        "windows": _windows(checks.get("emotion-shift", {}).get("windows", [])),
+    }
+
+
+def _windows(rows: list[list[float]]) -> list[dict[str, Any]]:
+    """Each window as a bar: where it begins, how wide it is, which emotion is likeliest, how likely (the height, of 6)."""
+    width = round(100 / max(len(rows), 1), 3)
+    tops = [row.index(max(row)) for row in rows]
+    return [
+        {
+            "x": round(place * width, 3),
+            "width": width,
+            "emotion": EMOTIONS[top],
+            "height": round(6 * rows[place][top], 2),
+            "y": round(6 - 6 * rows[place][top], 2),
+        }
+        for place, top in enumerate(tops)
+    ]
