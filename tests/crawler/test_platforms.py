@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.platforms import PLATFORMS, Failure, ListPage, Outcome, VideoPage, decoding, rulebook
+from crawler.platforms.adapter import COUNTS
 
 PAGES = Path(__file__).parent.parent / "fixtures" / "pages"
 CASES = sorted(path.parent for path in PAGES.glob("*/*/expected.json"))
@@ -63,14 +64,38 @@ def test_each_kind_of_list_has_cases_of_two_layouts(platform):
     assert {kind: len(found) >= 2 for kind, found in layouts.items()} == dict.fromkeys(set(rulebook.KINDS) - {"video"}, True)
 
 
+READ = {
+    "locate": {"script_id", "var_name", "body", "decode", "root_paths", "store"},
+    "fields": {"id", "title", "hashtags", "author", "published_at", "duration_s", "width", "height", *COUNTS},
+    "lists": {"posts", "words", "links", "ids", "word_texts", "skip", "ends", "more", "click"},
+    "media": {"entries", "entry_urls", "entry_labels", "direct", "prefer", "reject"},
+}
+
+
+def unread(rule: dict) -> set[str]:
+    """Keys of a rule file that no code reads."""
+    said = {name: set(rule[name]) for name in ("fields", "lists", "media")} | {"locate": {key for place in rule["locate"] for key in place}}
+    return {f"{part}: {key}" for part, keys in said.items() for key in keys - READ[part]}
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_rule_file_names_itself_and_compiles(platform):
     for kind in rulebook.KINDS:
         for rule in rulebook.rules_for(platform, kind):
             assert (rule.data["platform"], rule.data["page_kind"]) == (platform, kind)
-            assert {"url_patterns", "locate", "item", "fields", "lists", "media", "errors", "walls", "valid_from"} <= set(rule.data) | {
-                "item"
+            assert set(rule.data) - {"item"} == {
+                "platform",
+                "page_kind",
+                "version",
+                "valid_from",
+                "url_patterns",
+                "locate",
+                "fields",
+                "lists",
+                "media",
+                "errors",
             }
+            assert unread(rule.data) == set(), f"{rule.name} says what no code reads"
             for locate in rule.data["locate"]:
                 assert set(locate["decode"]) <= set(decoding.DECODERS), rule.name
             for outcomes in rule.data["errors"].values():
