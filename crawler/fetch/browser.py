@@ -26,6 +26,7 @@ from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.remote.webdriver import WebDriver
 from urllib3.exceptions import HTTPError
 
+from crawler.fetch import politeness
 from crawler.fetch.client import Client
 from crawler.fetch.errors import Refused, Unreachable
 from crawler.platforms import Failure, ListPage, Outcome, PostRef, TrendingWord
@@ -190,14 +191,15 @@ class Browser:
         try:
             driver = self.start()
             driver.get(url)
-            if not self._wait_for_first(driver, url, kind, seen, min(deadline, time.monotonic() + budget.first_s)):
-                return seen
-            self._scroll(driver, url, kind, seen, budget, deadline)
+            if self._wait_for_first(driver, url, kind, seen, min(deadline, time.monotonic() + budget.first_s)):
+                self._scroll(driver, url, kind, seen, budget, deadline)
         except TimeoutException as error:
             raise Unreachable(f"{host} did not finish loading in {PAGE_TIMEOUT_S} s", cause="slow") from error
         except WebDriverException as error:
             self.quit()
             raise Unreachable(f"the browser failed at {url}: {str(error.msg)[:200]}", cause="browser") from error
+        if not (seen.posts or seen.words or seen.ended or seen.failure):
+            seen.failure = Failure(Outcome.BLOCKED, "the list stayed empty and did not say that it ends")
         return seen
 
     def _look(self, driver: WebDriver, url: str, kind: str, seen: Seen) -> int:
@@ -207,6 +209,7 @@ class Browser:
             return seen.add(Failure(Outcome.LOGIN, f"sent to {here}"))
         news = 0
         for address, text in driver.execute_script("return window.__replies ? window.__replies() : []"):
+            politeness.received(urlsplit(address).hostname or "", len(text))
             if self.adapter.lists_in(address, kind):
                 fresh = seen.add(self.adapter.list_page(text, address, kind))
                 if seen.failure and seen.failure.outcome is not Outcome.RULE_FAILED:

@@ -10,6 +10,7 @@ import pytest
 
 from crawler.fetch import Browser, Budget, Manner, Unreachable, browser, client_for
 from crawler.fetch.browser import PROFILE, options_for, sweep_orphans
+from crawler.models import Host
 from demo.clips import make_clips
 from demo.replica.server import ReplicaServer
 from tests import servers
@@ -100,3 +101,36 @@ def test_a_grid_that_is_away_is_unreachable_and_says_so(settings):
     settings.CRAWL_REPLICA = settings.CRAWL_REPLICA_CA = ""
     with pytest.raises(Unreachable, match="does not start"):
         Browser(client_for("tiktok", Manner())).start()
+
+
+class Drawn:
+    """A driver whose page stays as it is, and whose own calls brought these replies."""
+
+    current_url = "https://www.tiktok.com/tag/joy"
+
+    def __init__(self, page: str, replies: list[list[str]]) -> None:
+        self.page_source, self.replies = page, replies
+
+    def get(self, url: str) -> None:
+        """It is there."""
+
+    def execute_script(self, script: str, *given: object) -> object:
+        if "__replies" in script:
+            return [self.replies.pop()] if self.replies else []
+        return -1 if given else [0, True] if "scroll" in script else None
+
+
+RECORD = '{"__DEFAULT_SCOPE__": {"webapp.challenge-detail": {"itemList": []}}}'
+EMPTY = f'<html><body><script id="__UNIVERSAL_DATA_FOR_REHYDRATION__">{RECORD}</script></body></html>'
+
+
+@pytest.mark.parametrize(("reply", "outcome"), [("", "blocked"), ('{"itemList": [], "hasMore": false}', "")])
+def test_a_list_that_stays_empty_without_saying_so_is_no_empty_list(db, settings, monkeypatch, reply, outcome):
+    settings.CRAWL_REPLICA = "127.0.0.1:1"
+    replies = [["https://www.tiktok.com/api/challenge/item_list/?cursor=0", reply]] if reply else []
+    here = Browser(client_for("tiktok", Manner(delay_s=0, robots_exception="no network in this test")))
+    monkeypatch.setattr(here, "start", lambda: Drawn(EMPTY, replies))
+    seen = here.collect("https://www.tiktok.com/tag/joy", "tag", Budget(first_s=0.3, quiet_s=0.1))
+    assert (seen.failure.outcome if seen.failure else "") == outcome
+    assert seen.ended == (not outcome)
+    assert Host.objects.get(name="www.tiktok.com").bytes == len(reply), "what the page itself fetched counts against the day's budget"
