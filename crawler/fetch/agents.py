@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 
@@ -32,6 +35,7 @@ POOL = (
         '"Windows"',
     ),
 )
+NAVIGATOR_PLATFORM = {"Windows": "Win32", "macOS": "MacIntel", "Linux": "Linux x86_64"}  # what scripts are told
 
 
 def headers(policy: str, seed: str) -> dict[str, str]:
@@ -43,3 +47,16 @@ def headers(policy: str, seed: str) -> dict[str, str]:
     place = hashlib.sha256(seed.encode()).digest()[0] % len(POOL)
     agent, brands, system = POOL[place]
     return {**common, "User-Agent": agent, "sec-ch-ua": brands, "sec-ch-ua-mobile": "?0", "sec-ch-ua-platform": system}
+
+
+def for_chromium(headers: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """DevTools command → parameters, with which a Chromium says what these headers say, in requests and to scripts."""
+    languages = re.sub(r";q=[\d.]+", "", headers["Accept-Language"])  # it writes the weights itself
+    agent: dict[str, Any] = {"userAgent": headers["User-Agent"], "acceptLanguage": languages}
+    if "sec-ch-ua" in headers:
+        system = headers["sec-ch-ua-platform"].strip('"')
+        brands = [{"brand": name, "version": version} for name, version in re.findall(r'"([^"]+)";v="(\d+)"', headers["sec-ch-ua"])]
+        metadata = {"brands": brands, "platform": system, "platformVersion": "", "architecture": "x86", "model": "", "mobile": False}
+        agent |= {"platform": NAVIGATOR_PLATFORM[system], "userAgentMetadata": metadata}
+    contact = {"From": headers["From"]} if "From" in headers else {}
+    return {"Network.enable": {}, "Network.setUserAgentOverride": agent, "Network.setExtraHTTPHeaders": {"headers": contact}}

@@ -26,7 +26,7 @@ from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.remote.webdriver import WebDriver
 from urllib3.exceptions import HTTPError
 
-from crawler.fetch import politeness
+from crawler.fetch import agents, politeness
 from crawler.fetch.client import Client
 from crawler.fetch.errors import Refused, Unreachable
 from crawler.platforms import Failure, ListPage, Outcome, PostRef, TrendingWord
@@ -171,16 +171,17 @@ class Browser:
                 self.quit()
                 raise Unreachable(f"Chromium does not start: {str(error)[:300]}", cause="browser") from error
             self.driver.set_page_load_timeout(PAGE_TIMEOUT_S)
-            self._listen(self.driver)
+            self._prepare(self.driver)
         return self.driver
 
-    @staticmethod
-    def _listen(driver: WebDriver) -> None:
-        """Has the page's replies kept. Where the browser at the other end cannot do that, the drawn page must do."""
+    def _prepare(self, driver: WebDriver) -> None:
+        """Has it introduce itself as the client does, and keep the page's replies; one that cannot has its name alone, and the drawn page."""
+        introduced = agents.for_chromium({name: str(value) for name, value in self.client.session.headers.items()})
         try:
-            driver.execute("executeCdpCommand", {"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": {"source": LISTEN}})
+            for command, parameters in {**introduced, "Page.addScriptToEvaluateOnNewDocument": {"source": LISTEN}}.items():
+                driver.execute("executeCdpCommand", {"cmd": command, "params": parameters})
         except (WebDriverException, KeyError):
-            log.warning("this browser cannot keep replies: lists are read from the drawn page alone")
+            log.warning("this browser takes no DevTools commands: lists are read from the drawn page alone, and its headers are its own")
 
     def collect(self, url: str, kind: str, budget: Budget) -> Seen:
         """All that a list shows within the budget; a wall is in `failure`. Raises Unreachable when the browser fails."""

@@ -12,7 +12,7 @@ from crawler.fetch import Browser, Budget, Manner, Unreachable, browser, client_
 from crawler.fetch.browser import PROFILE, options_for, sweep_orphans
 from crawler.models import Host
 from demo.clips import make_clips
-from demo.replica.server import ReplicaServer
+from demo.replica.server import ReplicaServer, answer
 from tests import servers
 
 
@@ -67,6 +67,31 @@ def test_drawn_lists_are_read_to_their_end_and_no_browser_is_left(tmp_path, sett
         time.sleep(0.5)
         assert not any(Path(profile).exists() for profile in profiles)
     assert browser.PROFILE in str(profiles)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.django_db
+@pytest.mark.parametrize("policy", ["honest", "pool"])
+def test_a_browser_introduces_itself_as_its_client_does(policy, tmp_path, settings, monkeypatch):
+    settings.CRAWL_CONTACT = "team@example.org"
+    heard = []
+    monkeypatch.setattr("demo.replica.server.answer", lambda site, request: heard.append(request) or answer(site, request))
+    make_clips(tmp_path / "clips", count=12, seed=3)
+    with ReplicaServer(tmp_path / "clips", tmp_path / "state", seed=3, faults="none", hurry_per_s=0) as server:
+        settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = server.address, str(server.ca)
+        client = client_for("tiktok", Manner(delay_s=0, user_agent=policy), seed=3)
+        with Browser(client) as chromium:
+            chromium.collect(client.adapter.address("trending"), "trending", Budget(quiet_s=1))
+            told = chromium.start().execute_script("return [navigator.userAgent, navigator.language, navigator.userAgentData?.platform]")
+    said = client.session.headers
+    pages = [request for request in heard if request.headers["Sec-Fetch-Mode"] == "navigate"]
+    assert pages
+    for request in pages:
+        for name in ("User-Agent", "Accept-Language", "From", *(("sec-ch-ua", "sec-ch-ua-platform") if policy == "pool" else ())):
+            assert request.headers[name] == said.get(name), name
+    assert told[:2] == [said["User-Agent"], "zh-CN"]
+    assert policy == "honest" or told[2] == said["sec-ch-ua-platform"].strip('"')
 
 
 @pytest.mark.slow
