@@ -46,7 +46,14 @@ class StageForm(forms.Form):
     terms_per_platform = forms.IntegerField(min_value=0, max_value=200, initial=5, label=gettext_lazy("Words per platform"))
     seed = forms.IntegerField(min_value=0, initial=0, label=gettext_lazy("Seed"))
     starts_at = forms.DateTimeField(required=False, label=gettext_lazy("Begin (date and time; empty: when started by hand)"))
+    ends_at = forms.DateTimeField(required=False, label=gettext_lazy("End (date and time; empty: when all is read)"))
     user_agent = forms.ChoiceField(choices=[("honest", "honest"), ("pool", "pool")], label=gettext_lazy("User agent"))
+
+    def clean(self) -> dict[str, Any]:
+        dates = self.cleaned_data
+        if dates.get("starts_at") and dates.get("ends_at") and dates["ends_at"] <= dates["starts_at"]:
+            self.add_error("ends_at", _("The end lies before the beginning."))
+        return dates
 
 
 @login_required

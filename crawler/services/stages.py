@@ -214,8 +214,9 @@ class _Round:
         return None
 
     def _goes_on(self) -> bool:
-        """Whether the stage was neither stopped nor taken over. A stage outlasts the lease of its claim, so the claim is renewed here."""
-        return Stage.objects.filter(pk=self.stage.pk, state=Stage.State.RUNNING).exists() and renew(self.stage)
+        """Whether the stage was not stopped, is not over by its date, and was not taken over; its claim is renewed, since it outlasts the lease."""
+        over = Q(ends_at__lt=timezone.now())
+        return Stage.objects.filter(pk=self.stage.pk, state=Stage.State.RUNNING).exclude(over).exists() and renew(self.stage)
 
     def _left(self, platform: str) -> int:
         return self.stage.video_budget - Video.objects.filter(stage=self.stage, platform=platform).count()

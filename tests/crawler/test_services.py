@@ -571,6 +571,15 @@ def test_a_stopped_stage_stops(board, monkeypatch):
     assert Video.objects.get().state == State.DISCOVERED
 
 
+def test_a_stage_reads_no_list_after_its_end(board):
+    chosen = stage(ends_at=timezone.now() - timedelta(minutes=1))
+    board.shows = {EXPLORE: seen("1", words=("dance",))}
+    services.stage_crawl(chosen.pk)
+    chosen.refresh_from_db()
+    assert chosen.state == Stage.State.DONE
+    assert not Video.objects.exists()
+
+
 def test_a_stage_in_other_hands_is_busy(board):
     chosen = stage()
     Stage.objects.filter(pk=chosen.pk).update(claimed_by=claims.name())

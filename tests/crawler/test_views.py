@@ -83,6 +83,10 @@ def test_a_stage_is_planned_started_and_stopped_from_the_page(client, engineer, 
     assert stage.state == Stage.State.STOPPED
     assert client.get(reverse("crawler:stage-stop", args=[stage.pk])).status_code == 405
     assert client.post(reverse("crawler:stage-new"), {**values, "name": "not a slug"}).status_code == 400
+    dates = {"name": "two", "starts_at": "2026-03-02 10:00", "ends_at": "2026-03-01 10:00"}
+    assert client.post(reverse("crawler:stage-new"), {**values, **dates}).status_code == 400
+    assert client.post(reverse("crawler:stage-new"), {**values, **dates, "ends_at": "2026-03-09 10:00"}).status_code == 302
+    assert Stage.objects.get(name="two").ends_at > Stage.objects.get(name="two").starts_at
 
 
 def test_starting_a_done_stage_asks_again_what_was_out_of_reach_or_says_what_to_do(
