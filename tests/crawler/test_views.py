@@ -148,7 +148,12 @@ def test_a_borderline_pair_is_shown_side_by_side(client, engineer, stored):
     assert 'class="blurred"' not in page
     assert "Their sound says nothing" in page
     Check.objects.filter(name="duplicate").update(evidence={"other": other.pk, "sound": 0.914})
-    assert "Their sound agrees in 91 of 100 bits" in client.get(reverse("crawler:review")).content.decode()
+    Check.objects.create(video=stored, name="violence", version=2, verdict="unable", reason="no weights", evidence={"rank": 0.25})
+    Check.objects.create(video=stored, name="text-lexicon", verdict="review", reason="text: sexual")
+    page = client.get(reverse("crawler:review")).content.decode()
+    assert "Their sound agrees in 91 of 100 bits" in page
+    assert page.count('class="blurred"') == 2, "what a doubtful clip resembles is as doubtful"
+    assert "rank: 0.25" in page
 
 
 def test_one_person_looks_at_so_many_doubtful_clips_a_day(client, engineer, stored, monkeypatch):

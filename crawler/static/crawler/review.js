@@ -35,7 +35,7 @@ document.addEventListener("keydown", (event) => {
 document.querySelector("[data-unblur]")?.addEventListener("click", (event) => {
   const sharp = event.currentTarget.getAttribute("aria-pressed") !== "true";
   event.currentTarget.setAttribute("aria-pressed", String(sharp));
-  document.querySelector("[data-clip]").classList.toggle("blurred", !sharp);
+  for (const clip of document.querySelectorAll("[data-clip]")) clip.classList.toggle("blurred", !sharp);
 });
 
 // A decision is sent once: a second key press while the page changes must not decide about the next clip.
