@@ -73,6 +73,7 @@ class Person(models.Model):
     preferences = models.JSONField(default=dict)
 
     class Meta:
+        verbose_name_plural = "people"
         permissions = [
             ("view_own_work", "Can see the own history and pace"),
             ("label", "Can label as a member"),
@@ -123,6 +124,7 @@ class Batch(models.Model):
     collected_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "batches"
         ordering = ["-pk"]
 
 
