@@ -127,13 +127,13 @@ class Client:
         host = self.permit(url) if check_robots else guard.check(url)
         self.take_slot(host)
         response = self.session.get(url, headers=headers, stream=True, allow_redirects=False, timeout=TIMEOUT_S)
-        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS or response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        hurried = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        if hurried or response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             wait_s = retry_after(response.headers.get("Retry-After"))
             response.close()
-            if wait_s is not None:
-                politeness.hold_back(host, wait_s)
-            cause = "rate-limited" if response.status_code == HTTPStatus.TOO_MANY_REQUESTS else "unreachable"
-            raise Unreachable(f"{response.status_code} from {host}", cause=cause)
+            if wait_s is not None or hurried:  # all workers together were too quick, so all of them wait
+                politeness.hold_back(host, self.manner.backoff_s if wait_s is None else wait_s)
+            raise Unreachable(f"{response.status_code} from {host}", cause="rate-limited" if hurried else "unreachable")
         return response
 
     def _next(self, url: str, response: requests.Response) -> str:

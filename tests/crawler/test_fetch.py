@@ -6,8 +6,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from crawler import fetch
 from crawler.fetch import Expired, Gone, Manner, Refused, Unreachable, client_for, guard, politeness
@@ -199,6 +201,14 @@ def test_retry_after_holds_back_all_workers(client, site):
         client.get(PAGE)
     assert error.value.cause == "rate-limited"
     assert len(site.requests) == 1, "the host must not be asked again within the hour"
+
+
+def test_a_429_that_names_no_time_holds_back_all_workers_too(db, site):
+    site.answer = lambda request: (429, {}, b"")
+    impatient = client_for("tiktok", Manner(delay_s=0, backoff_s=120, attempts=1))
+    with pytest.raises(Unreachable):
+        impatient.get(PAGE)
+    assert Host.objects.get(name="www.tiktok.com").next_at > timezone.now() + timedelta(seconds=100)
 
 
 def test_a_missing_page_is_gone(client, site):
