@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
+from qa.models import MosStudy
+
 
 @dataclass(frozen=True)
 class Page:
@@ -23,11 +25,17 @@ def awaits_test(user: Any) -> bool:
     return person is not None and person.qualified_at is None
 
 
+def has_studies(user: Any) -> bool:
+    """Whether a label quality study was drawn; most teams never draw one."""
+    return MosStudy.objects.exists()
+
+
 PAGES = [
     Page(_("Test"), "annotation:qualify", "annotation.label", shown=awaits_test),
     Page(_("Label"), "annotation:annotate", "annotation.label"),
     Page(_("Group"), "annotation:leader", "annotation.lead_group"),
     Page(_("Expert"), "annotation:expert", "annotation.decide_as_expert"),
+    Page(_("Studies"), "qa:mos", "annotation.decide_as_expert", shown=has_studies),
     Page(_("Collect"), "crawler:collect", "crawler.view_collection"),
     Page(_("Review"), "crawler:review", "crawler.review_video"),
     Page(_("People"), "annotation:people", "annotation.manage_people"),
