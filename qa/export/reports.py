@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from annotation.rules.taxonomy import EMOTIONS
 from qa.export.tables import Table
+from qa.rules.protocol import RUNGS
 
 TITLES = {
     "fleiss_kappa": "Fleiss' κ",
@@ -47,9 +49,10 @@ def stage_tables(stage: Mapping[str, Any]) -> list[Table]:
         for row in groups
         for found in row["sets"]
     ]
-    emotions = list(next((member["ratios"] for row in groups for member in row["members"]), {}))
     ratios = [
-        (row["group"], member["name"], *member["ratios"].values(), member["intra_rater"]) for row in groups for member in row["members"]
+        (row["group"], member["name"], *(member["ratios"][emotion] for emotion in EMOTIONS), member["intra_rater"])
+        for row in groups
+        for member in row["members"]
     ]
     return [
         Table(
@@ -63,7 +66,7 @@ def stage_tables(stage: Mapping[str, Any]) -> list[Table]:
             ("group", "from", "set", "emotion", "samples", "consistent (C)", "different", "more (M)", "waiting"),
             sets,
         ),
-        Table(f"Stage {name}: consistency ratios (CR)", ("group", "member", *emotions, "own samples left out"), ratios),
+        Table(f"Stage {name}: consistency ratios (CR)", ("group", "member", *EMOTIONS, "own samples left out"), ratios),
     ]
 
 
@@ -74,7 +77,7 @@ def agreement_tables(numbers: Mapping[str, Any]) -> list[Table]:
         Table(
             "Agreement of the three members, 95 % bootstrap intervals",
             ("coefficient", *interval),
-            [(TITLES[name], *_estimate(row)) for name, row in numbers["overall"].items()],
+            [(title, *_estimate(numbers["overall"][name])) for name, title in TITLES.items()],
         )
     ]
     for key in ("emotion", "group", "platform", "month"):
@@ -89,10 +92,10 @@ def agreement_tables(numbers: Mapping[str, Any]) -> list[Table]:
     )
     confidence = numbers["confidence"]
     tables.append(
-        Table(
+        _of_rows(
             "Stated confidence and how often the label agreed",
-            ("from", "to", "votes", "mean confidence", "agreed"),
-            [tuple(row.values()) for row in confidence.get("bins", [])],
+            {"from": "from", "to": "to", "votes": "votes", "confidence": "mean confidence", "agreed": "agreed"},
+            confidence.get("bins", []),
         )
     )
     tables.append(
@@ -109,7 +112,8 @@ def agreement_tables(numbers: Mapping[str, Any]) -> list[Table]:
             [(row["person"], row["num_samples"], row["same"], row["kappa"], row.get("why", "")) for row in numbers["intra_annotator"]],
         )
     )
-    return [*tables, Table("Where labels were decided", ("rung", "emotion", "videos"), [tuple(row.values()) for row in numbers["ladder"]])]
+    decided = {"rung": "rung", "emotion": "emotion", "videos": "videos"}
+    return [*tables, _of_rows("Where labels were decided", decided, numbers["ladder"])]
 
 
 def quality_tables(numbers: Mapping[str, Any], opinions: Mapping[str, Any] | None) -> dict[str, Table]:
@@ -125,10 +129,13 @@ def quality_tables(numbers: Mapping[str, Any], opinions: Mapping[str, Any] | Non
 
 def opinion_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
     """What Dawid–Skene, GLAD and MACE make of people, labels and clips."""
-    models = ("Dawid–Skene", "GLAD", "MACE")
-    labels = ("sample", "label", "rather", *models, "difficulty", "video", "group", "decided by")
+    models = {"dawid_skene": "Dawid–Skene", "glad": "GLAD", "mace": "MACE"}
+    found = {"sample": "sample", "label": "label", "instead": "rather", **models, "difficulty": "difficulty"}
+    labels = found | {"number": "video", "group": "group", "rung": "decided by"}
     return {
-        "opinion-people": _of_rows("Ability of each person by three models", ("person", "votes", *models), numbers["people"]),
+        "opinion-people": _of_rows(
+            "Ability of each person by three models", {"person": "person", "votes": "votes", **models}, numbers["people"]
+        ),
         "opinion-labels": _of_rows("Labels that a model doubts: how far each believes in them", labels, numbers["labels"]),
         "opinion-hardest": _of_rows("The hardest clips by GLAD", labels, numbers["hardest"]),
     }
@@ -136,12 +143,12 @@ def opinion_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
 
 def simulation_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
     """What a trial of the labelling protocol on simulated annotators found."""
-    columns = ("protocol", "accuracy", "low", "high", "votes per sample")
+    columns = {"protocol": "protocol", "accuracy": "accuracy", "low": "low", "high": "high", "votes": "votes per sample"}
     return {
         "protocols": _of_rows(
             f"{numbers['num_samples']:,} simulated samples, κ of members {numbers['kappa']:.3f}, 95 % intervals", columns, numbers["rows"]
         ),
-        "rungs": Table("Decided at", ("rung", "share"), list(numbers["decided_at"].items())),
+        "rungs": Table("Decided at", ("rung", "share"), [(rung, numbers["decided_at"][rung]) for rung in RUNGS]),
     }
 
 
@@ -152,28 +159,43 @@ def statistics_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
     return {
         "table-2-emotions": _of_rows(
             "Tab. II: videos, seconds and frames per emotion",
-            ("emotion", "videos", "total (s)", "shortest (s)", "longest (s)", "average (s)", "frames"),
+            {
+                "emotion": "emotion",
+                "videos": "videos",
+                "total_s": "total (s)",
+                "shortest_s": "shortest (s)",
+                "longest_s": "longest (s)",
+                "average_s": "average (s)",
+                "frames": "frames",
+            },
             numbers["emotions"],
         ),
         "table-3-platforms": _of_rows(
             "Tab. III: raw and labelled videos per platform",
-            ("platform", "raw", "raw share", "labelled", "labelled share"),
+            {"platform": "platform", "raw": "raw", "raw_share": "raw share", "labelled": "labelled", "labelled_share": "labelled share"},
             numbers["platforms"],
         ),
         "figure-5-durations": Table(
             f"Fig. 5 (c): durations; {histogram['short_share']:.2%} last 30 s or less", ("from (s)", "to (s)", "videos"), bins
         ),
-        "figure-5-topics": _of_rows("Fig. 5 (a): words of topics", ("word", "videos"), numbers["topics"]),
-        "figure-5-content-types": _of_rows("Fig. 5 (b): content types", ("word", "videos"), numbers["content_types"]),
+        "figure-5-topics": _of_rows("Fig. 5 (a): words of topics", {"word": "word", "videos": "videos"}, numbers["topics"]),
+        "figure-5-content-types": _of_rows("Fig. 5 (b): content types", {"word": "word", "videos": "videos"}, numbers["content_types"]),
         "label-platform-month": _of_rows(
-            "Labels by platform and month", ("emotion", "platform", "month", "videos"), numbers["label_platform_month"]
+            "Labels by platform and month",
+            {"emotion": "emotion", "platform": "platform", "month": "month", "videos": "videos"},
+            numbers["label_platform_month"],
         ),
-        "adjectives": _of_rows("Use of adjectives", ("adjective", "English", "中文", "emotion", "votes"), numbers["adjectives"]),
+        "adjectives": _of_rows(
+            "Use of adjectives",
+            {"adjective": "adjective", "en": "English", "zh_hans": "中文", "emotion": "emotion", "votes": "votes"},
+            numbers["adjectives"],
+        ),
     }
 
 
-def _of_rows(title: str, columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> Table:
-    return Table(title, columns, [tuple(row.values()) for row in rows])
+def _of_rows(title: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> Table:
+    """columns: key → heading. Keys are asked one by one: PostgreSQL gives a stored report's keys back in an order of its own."""
+    return Table(title, tuple(columns.values()), [tuple(row[key] for key in columns) for row in rows])
 
 
 def _estimate(row: Mapping[str, Any]) -> tuple[Any, ...]:

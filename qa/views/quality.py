@@ -77,7 +77,7 @@ def quality(request: HttpRequest) -> HttpResponse:
         context |= {
             "stages": [_stage(stage) for stage in numbers["stages"]],
             "agreement": numbers["agreement"],
-            "coefficients": [(TITLES[name], row) for name, row in numbers["agreement"]["overall"].items()],
+            "coefficients": [(title, numbers["agreement"]["overall"][name]) for name, title in TITLES.items()],
             "overall_chart": _overall_chart(numbers["agreement"]),
             "emotion_chart": _estimates_chart(numbers["agreement"]["by_emotion"], "emotion", emotions=True),
             "slices": [
@@ -188,7 +188,7 @@ def _stage(numbers: dict[str, Any]) -> dict[str, Any]:
         "ratio_chart": {
             "rows": [name for name, _member in members],
             "columns": list(EMOTIONS),
-            "values": [list(member["ratios"].values()) for _name, member in members],
+            "values": [[member["ratios"][emotion] for emotion in EMOTIONS] for _name, member in members],
             "min": 0,
             "max": 1,
             "digits": 2,
@@ -233,7 +233,7 @@ def _with_rung(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overall_chart(agreement: dict[str, Any]) -> dict[str, Any]:
-    found = {TITLES[name]: row for name, row in agreement["overall"].items() if row["low"] is not None}
+    found = {title: row for name, title in TITLES.items() if (row := agreement["overall"][name])["low"] is not None}
     return {
         "labels": list(found),
         "values": [row["value"] for row in found.values()],

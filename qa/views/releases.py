@@ -86,14 +86,15 @@ def release(request: HttpRequest, name: str) -> HttpResponse:
     """One release: its counts, its card, whether it still holds, and how it differs from another."""
     row = get_object_or_404(Release, name=name)
     readme = row.folder / "README.md"
-    splits = list(row.counts.items())
+    splits = [(split, row.counts[split]) for split in export.SPLITS if split in row.counts]
+    names = set(splits[0][1]) if splits else set()
     context = {
         "release": row,
         "title": TITLES.get(row.variant, row.name),
         "drift": selectors.release_drift(row),
         "card": readme.read_text(encoding="utf-8") if readme.is_file() else "",
         "splits": splits,
-        "rows": [(emotion, [counts[emotion] for _split, counts in splits]) for emotion in (splits[0][1] if splits else {})],
+        "rows": [(emotion, [counts[emotion] for _split, counts in splits]) for emotion in sorted(names)],
         "others": [other for other in selectors.releases() if other.pk != row.pk],
     }
     return render(request, "qa/release.html", context)
