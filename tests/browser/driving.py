@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from selenium import webdriver
-from selenium.common.exceptions import JavascriptException, NoAlertPresentException, NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import JavascriptException, WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -98,7 +98,8 @@ class Page:
         return self.driver.execute_script(script, *arguments)
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
-        patience = WebDriverWait(self.driver, WAIT_S, 0.03, [NoSuchElementException, StaleElementReferenceException, JavascriptException])
+        # While one page gives way to the next, its nodes are gone in more than one way, and each has an exception of its own.
+        patience = WebDriverWait(self.driver, WAIT_S, 0.03, [WebDriverException])
         return patience.until(lambda _: condition(), f"waited in vain: {what}")
 
     def console(self) -> list[str]:
