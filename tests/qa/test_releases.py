@@ -298,6 +298,9 @@ def test_the_commands_make_check_and_compare(dataset, tmp_path, capsys):
     difference = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert difference["removed"] == ["00000005.mp4"]
     assert not difference["added"]
+    later, first = Release.objects.filter(variant="all").order_by("-pk")
+    call_command("diff_releases", first.name, later.name, format="json")
+    assert json.loads(capsys.readouterr().out) == difference
 
 
 def test_the_command_refuses_in_one_line(dataset, tmp_path):
