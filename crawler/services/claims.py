@@ -51,10 +51,10 @@ def began_at(pid: int) -> float | None:
         pass
     try:
         ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-        booted = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
-    except (OSError, StopIteration):
+        up_s = time.clock_gettime(time.CLOCK_BOOTTIME)  # not /proc/stat's btime: some containers are told another
+    except (OSError, AttributeError):
         return 0.0
-    return booted + ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - up_s + ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
