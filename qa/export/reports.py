@@ -141,6 +141,18 @@ def opinion_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
     }
 
 
+def opinion_score_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
+    """A study's mean opinion scores per dataset, and each rater's bias."""
+    name = f"mos-{numbers['study']}"
+    interval = {"mean": "MOS", "low": "low", "high": "high"}
+    scores = {"dataset": "dataset", "clips": "clips", **interval, "rated": "rated", "ratings": "ratings", "why": "why"}
+    raters = {"rater": "rater", "ratings": "ratings", "bias": "bias"}
+    return {
+        name: _of_rows("MOS, 1 (bad) … 5 (excellent), 95 % intervals", scores, numbers["datasets"]),
+        f"{name}-raters": _of_rows("Raters: how far above the others", raters, numbers["raters"]),
+    }
+
+
 def simulation_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
     """What a trial of the labelling protocol on simulated annotators found."""
     columns = {"protocol": "protocol", "accuracy": "accuracy", "low": "low", "high": "high", "votes": "votes per sample"}

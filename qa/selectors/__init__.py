@@ -19,7 +19,7 @@ from qa.selectors.crosscheck import (
     stages,
 )
 from qa.selectors.lineage import lineage, video_find
-from qa.selectors.mos import mos_next, mos_numbers, mos_progress
+from qa.selectors.mos import mos_next, mos_numbers, mos_progress, mos_studies
 from qa.selectors.opinions import difficulties, measured_people, opinions_numbers, opinions_whole, second_look, second_opinion_numbers
 from qa.selectors.releases import (
     Cast,
@@ -73,6 +73,7 @@ __all__ = [
     "mos_next",
     "mos_numbers",
     "mos_progress",
+    "mos_studies",
     "open_turns",
     "opinions_numbers",
     "opinions_whole",

@@ -20,6 +20,11 @@ def mos_progress(study: MosStudy, person: Person) -> tuple[int, int]:
     return MosRating.objects.filter(item__study=study, person=person).count(), study.items.count()
 
 
+def mos_studies() -> list[dict[str, Any]]:
+    """The numbers of every study, the newest first."""
+    return [mos_numbers(study) for study in MosStudy.objects.order_by("-pk")]
+
+
 def mos_numbers(study: MosStudy) -> dict[str, Any]:
     """MOS per dataset with its 95 % interval, and each rater's bias; JSON-ready."""
     items = list(study.items.values_list("pk", "dataset"))

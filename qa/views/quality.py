@@ -71,7 +71,12 @@ class BehindForm(forms.Form):
 @permission_required("qa.view_quality", raise_exception=True)
 def quality(request: HttpRequest) -> HttpResponse:
     report = selectors.last_report()
-    context: dict[str, Any] = {"report": report, "stages": [], "adjustments": [stage_swaps(stage) for stage in selectors.stages()]}
+    context: dict[str, Any] = {
+        "report": report,
+        "stages": [],
+        "adjustments": [stage_swaps(stage) for stage in selectors.stages()],
+        "studies": [_study(numbers) for numbers in selectors.mos_studies()],
+    }
     if report:
         numbers = report.numbers
         context |= {
@@ -152,9 +157,12 @@ def behind(request: HttpRequest) -> HttpResponse:
 @login_required
 @permission_required("qa.view_quality", raise_exception=True)
 def quality_table(request: HttpRequest, name: str) -> HttpResponse:
-    """A table of the last report as CSV."""
+    """A table of the last report, or of a study, as CSV."""
     report, opinions = selectors.last_report(), selectors.last_report("opinions")
-    found = reports.quality_tables(report.numbers, opinions.numbers if opinions else None).get(name) if report else None
+    tables = reports.quality_tables(report.numbers, opinions.numbers if opinions else None) if report else {}
+    for numbers in selectors.mos_studies():
+        tables |= reports.opinion_score_tables(numbers)
+    found = tables.get(name)
     if found is None:
         raise Http404
     response = HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8")
@@ -201,6 +209,22 @@ def _stage(numbers: dict[str, Any]) -> dict[str, Any]:
         "has_simulated": any(SIMULATED in member["name"] for _name, member in members),
         "is_measured": bool(groups),
     }
+
+
+def _study(numbers: dict[str, Any]) -> dict[str, Any]:
+    """A study's numbers with the chart drawn from them (Fig. 4)."""
+    rated = [row for row in numbers["datasets"] if row["mean"] is not None]
+    chart = {
+        "labels": [row["dataset"] for row in rated],
+        "values": [row["mean"] for row in rated],
+        "low": [row["low"] for row in rated],
+        "high": [row["high"] for row in rated],
+        "yLabel": "MOS",
+        "yMin": 1,
+        "yMax": 5,
+        "digits": 2,
+    }
+    return numbers | {"chart": chart}
 
 
 def _starred(name: str) -> str:

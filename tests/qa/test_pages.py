@@ -210,6 +210,17 @@ def test_an_expert_rates_blind_clip_after_clip(study):
     assert MosRating.objects.count() == 10
 
 
+def test_a_manager_sees_the_scores_of_a_study(study):
+    manager, expert = client_of("manager"), make_person("eva", role="expert")
+    assert "No clip is rated yet" in manager.get("/quality/").content.decode()
+    for item in study.items.all():
+        services.mos_rate(item, expert, score=5 if item.dataset == "ekman6" else 3)
+    page = manager.get("/quality/").content.decode()
+    assert dict(zip(*(drawn_of(page, "mos-pilot")[key] for key in ("labels", "values")), strict=True)) == {"eMotions": 3.0, "ekman6": 5.0}
+    table = manager.get("/quality/tables/mos-pilot.csv").content.decode()
+    assert "ekman6,5,5.0" in table
+
+
 @pytest.mark.parametrize("score", ["0", "6", "", "five", "-1"])
 def test_a_score_outside_the_scale_is_refused(study, score):
     expert, item = client_of("expert"), study.items.first()

@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from qa import figures, selectors
-from qa.export.tables import FORMATS, Table, render
+from qa.export.reports import opinion_score_tables
+from qa.export.tables import FORMATS, render
 from qa.models import MosStudy
 
 
@@ -23,11 +24,7 @@ class Command(BaseCommand):
         if study is None:
             raise CommandError(f"no study is called {options['study']!r}")
         numbers = selectors.mos_numbers(study)
-        shown = [
-            Table("MOS, 1 (bad) … 5 (excellent), 95 % intervals", ("dataset", "clips", "MOS", "low", "high", "rated", "ratings", "why"),
-                  [tuple(row.values()) for row in numbers["datasets"]]),
-            Table("Raters: how far above the others", ("rater", "ratings", "bias"), [tuple(row.values()) for row in numbers["raters"]]),
-        ]  # fmt: skip
+        shown = list(opinion_score_tables(numbers).values())
         if options["out"]:
             options["out"].mkdir(parents=True, exist_ok=True)
             rated = [row for row in numbers["datasets"] if row["mean"] is not None]
