@@ -231,7 +231,7 @@ def cpu_s(port: int) -> float:
 def guarded(failures: list[str], job: Callable[..., None], *arguments: Any) -> None:
     try:
         job(*arguments)
-    except Exception as error:
+    except Exception as error:  # whatever it was: a thread's error is told by the one that waits for it
         failures.append(f"{type(error).__name__}: {error}")
 
 
