@@ -68,16 +68,22 @@ const tallest = Math.max(...boxes.filter(Boolean).map((box) => box.scrollHeight)
 const lowest = boxes.filter(Boolean).every((box) => box.scrollTop + (box === document.scrollingElement ? innerHeight : box.clientHeight) >= box.scrollHeight - 4);
 return [tallest, lowest];
 """
-# Keeps what the page's own calls bring: lists may draw cards without addresses, or only those in view.
+# Keeps what the page's own calls bring: lists may draw cards without addresses, or only those in view. Asked for its replies,
+# it waits for those still being read, since the page may have drawn them already; one that never ends is waited for once.
 LISTEN = """
 (() => {
-  const kept = []; let size = 0;
+  const kept = [], unread = new Set(); let size = 0;
   const keep = (url, text) => { if ((size += text.length) < 2e7) kept.push([String(url), text]); };
-  Object.defineProperty(window, '__replies', { value: () => kept.splice(0) });
+  Object.defineProperty(window, '__replies', { value: async () => {
+    await Promise.race([Promise.all(unread), new Promise((over) => setTimeout(over, 2000))]);
+    unread.clear();
+    return kept.splice(0);
+  } });
   const fetch_ = window.fetch;
   window.fetch = async function (...given) {
     const reply = await fetch_.apply(this, given);
-    reply.clone().text().then((text) => keep(reply.url, text), () => {});
+    const reading = reply.clone().text().then((text) => keep(reply.url, text), () => {}).finally(() => unread.delete(reading));
+    unread.add(reading);
     return reply;
   };
   const open_ = XMLHttpRequest.prototype.open;
@@ -204,10 +210,22 @@ class Browser:
         return seen
 
     def _look(self, driver: WebDriver, url: str, kind: str, seen: Seen) -> int:
-        """Reads the page as it is drawn now."""
+        """Reads the page as it is drawn now, then its replies: whatever it has drawn, it had received before."""
         here = driver.current_url
         if urlsplit(here).path.rstrip("/").endswith("/login"):
             return seen.add(Failure(Outcome.LOGIN, f"sent to {here}"))
+        source, risen = driver.page_source + self._variables(driver, kind), self._risen(driver)
+        news = self._listen(driver, kind, seen)
+        if seen.refused:
+            return 0
+        drawn = self.adapter.list_page(source, here, kind)
+        if not (isinstance(drawn, Failure) and seen.posts and drawn.outcome not in WALLS):  # replies need not be drawn as addresses
+            news += seen.add(drawn)
+        seen.failure = risen or seen.failure
+        return news
+
+    def _listen(self, driver: WebDriver, kind: str, seen: Seen) -> int:
+        """Takes in what the page's own calls brought since the last look; how much of it was new."""
         news = 0
         for address, text in driver.execute_script("return window.__replies ? window.__replies() : []"):
             politeness.received(urlsplit(address).hostname or "", len(text))
@@ -215,14 +233,9 @@ class Browser:
                 fresh = seen.add(self.adapter.list_page(text, address, kind))
                 if seen.failure and seen.failure.outcome is not Outcome.RULE_FAILED:
                     seen.refused = True
-                    return 0
+                    break
                 seen.repeats = 0 if fresh else seen.repeats + 1
                 news += fresh
-        drawn = self.adapter.list_page(driver.page_source + self._variables(driver, kind), here, kind)
-        if isinstance(drawn, Failure) and seen.posts and drawn.outcome not in WALLS:
-            return news  # what the replies brought is not drawn as addresses
-        news += seen.add(drawn)
-        seen.failure = self._risen(driver) or seen.failure
         return news
 
     def _risen(self, driver: WebDriver) -> Failure | None:
