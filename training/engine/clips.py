@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,16 @@ def duration_s(path: Path) -> float:
 
 
 def all_frames(path: Path, short_side: int) -> Iterator[Frame]:
-    """Every frame upright, as (H, W, 3) with its short side scaled to short_side."""
+    """Every frame upright, as (H, W, 3), the short side of the first scaled to short_side; a film may change its size, its frames here do not."""
     with _opened(path) as container:
         if not container.streams.video:
             return
         container.streams.video[0].thread_type = "AUTO"
+        size = None
         try:
             for frame in container.decode(video=0):
-                yield _upright(frame, short_side)
+                size = size or _size(frame, short_side)
+                yield _upright(frame, size)
         except av.FFmpegError as error:
             raise Unusable(path, f"its picture cannot be decoded ({error})") from error
 
@@ -55,13 +58,14 @@ def frames_at(path: Path, indices: Sequence[int], short_side: int) -> NDArray[np
 
     A file may announce more frames than it can give: numbers beyond the last are taken modulo what it gave.
     """
-    wanted, found, count = set(indices), {}, 0
+    wanted, found, count, size = set(indices), {}, 0, None
     with _opened(path) as container:
         container.streams.video[0].thread_type = "AUTO"
         try:
             for count, frame in enumerate(container.decode(video=0), 1):
+                size = size or _size(frame, short_side)
                 if count - 1 in wanted:
-                    found[count - 1] = _upright(frame, short_side)
+                    found[count - 1] = _upright(frame, size)
                 if len(found) == len(wanted):
                     break
         except av.FFmpegError as error:
@@ -73,11 +77,15 @@ def frames_at(path: Path, indices: Sequence[int], short_side: int) -> NDArray[np
     return np.stack([found[i] for i in indices])
 
 
-def _upright(frame: av.VideoFrame, short_side: int) -> Frame:
-    """The frame scaled, and turned as its display matrix says."""
+def _size(frame: av.VideoFrame, short_side: int) -> tuple[int, int]:
+    """(width, height) of the frame scaled to that short side."""
     scale = short_side / min(frame.width, frame.height)
-    width, height = max(short_side, round(frame.width * scale)), max(short_side, round(frame.height * scale))
-    picture = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC").to_ndarray()
+    return max(short_side, round(frame.width * scale)), max(short_side, round(frame.height * scale))
+
+
+def _upright(frame: av.VideoFrame, size: tuple[int, int]) -> Frame:
+    """The frame scaled, and turned as its display matrix says."""
+    picture = frame.reformat(width=size[0], height=size[1], format="rgb24", interpolation="BICUBIC").to_ndarray()
     turns = round(frame.rotation / 90) % 4  # counter-clockwise, as np.rot90 counts
     return np.ascontiguousarray(np.rot90(picture, turns))
 
@@ -87,9 +95,8 @@ def waveform(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32] 
     with _opened(path) as container:
         if not container.streams.audio:
             return None
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate)
         try:
-            parts = [part.to_ndarray()[0] for frame in _audio_frames(container) for part in resampler.resample(frame)]
+            parts = [part.to_ndarray()[0] for part in _resampled(container.decode(audio=0), sample_rate)]
         except av.FFmpegError as error:
             raise Unusable(path, f"its sound cannot be decoded ({error})") from error
     if not parts:
@@ -97,10 +104,12 @@ def waveform(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32] 
     return np.concatenate(parts).astype(np.float32) / np.float32(32768)
 
 
-def _audio_frames(container: Any) -> Iterator[Any]:
-    """The frames, then None, which makes the resampler give back what it holds."""
-    yield from container.decode(audio=0)
-    yield None
+def _resampled(frames: Iterable[av.AudioFrame], rate: int) -> Iterator[av.AudioFrame]:
+    """The frames as 16-bit mono of that rate. A track may change its rate or channels on the way: a resampler knows one kind only."""
+    for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)):
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
+        for frame in chain(alike, (None,)):  # None makes it give back what it holds
+            yield from resampler.resample(frame)
 
 
 def _opened(path: Path) -> Any:

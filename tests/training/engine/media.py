@@ -19,11 +19,23 @@ RGB = {
 EMOTIONS = tuple(RGB)
 
 
-def write_clip(path: Path, *, frames=24, size=(64, 48), rate=12, tone=440.0, colour=(120, 40, 200), rotation=0, times=None) -> Path:
+def write_clip(
+    path: Path,
+    *,
+    frames=24,
+    size=(64, 48),
+    rate=12,
+    tone=440.0,
+    colour=(120, 40, 200),
+    rotation=0,
+    times=None,
+    sound_rate=RATE,
+    layout="mono",
+) -> Path:
     """tone None: no sound track; 0: a silent one; frames 0: no picture. times: when each frame is shown, in 1/1000 s."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=rate) if frames else None
-        audio = container.add_stream("aac", rate=RATE, layout="mono") if tone is not None else None
+        audio = container.add_stream("aac", rate=sound_rate, layout=layout) if tone is not None else None
         if video is not None:
             video.width, video.height, video.pix_fmt, video.bit_rate = *size, "yuv420p", 2_000_000
             if times is not None:
@@ -51,6 +63,7 @@ def picture(number, size, colour):
 
 
 def _write_tone(container, stream, tone, seconds):
+    """Encoded as the stream is: the encoder resamples."""
     samples = (8000 * np.sin(2 * np.pi * tone * np.arange(int(seconds * RATE)) / RATE)).astype(np.int16)
     for start in range(0, len(samples), 1024):
         frame = av.AudioFrame.from_ndarray(samples[None, start : start + 1024], format="s16", layout="mono")

@@ -65,3 +65,16 @@ def test_a_file_that_is_no_media_is_named_with_a_remedy(tmp_path, content, said)
         frame_count(path)
     assert str(path) in str(error.value)
     assert ";" in str(error.value)
+
+
+def test_a_film_that_changes_its_size_and_its_sound_on_the_way_is_read_to_its_end(tmp_path):
+    """As of two recordings put together: what is broadcast may change its form."""
+    first = write_clip(tmp_path / "1.ts", frames=12, size=(64, 48))
+    second = write_clip(tmp_path / "2.ts", frames=12, size=(48, 64), sound_rate=22_050, layout="stereo")
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    frames = list(all_frames(joined, 32))
+    assert len(frames) == 24
+    assert {frame.shape for frame in frames} == {(32, 43, 3)}
+    assert frames_at(joined, [0, 20], 32).shape == (2, 32, 43, 3)
+    assert len(waveform(joined)) / RATE == pytest.approx(2, abs=0.2)
