@@ -52,13 +52,16 @@ def open_run(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resume: 
     if kept.is_file():
         if not resume:
             raise ValueError(f"{folder} holds a run already; go on with --resume, or give another --out")
-        _check_same(folder, recipe)
+        _check_same(folder, recipe, facts)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     write_json(kept, recipe.as_dict())
     write_json(folder / "environment.json", {**environment(), **facts})
 
 
-def _check_same(folder: Path, recipe: Recipe) -> None:
+def _check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+    made, hashed = folder / "environment.json", facts.get("manifest_sha256")  # the file is not there after a kill in between
+    if made.is_file() and json.loads(made.read_text()).get("manifest_sha256", hashed) != hashed:
+        raise ValueError(f"{folder} was started on other clips or labels than {facts['release']} holds; give its release, or another --out")
     before, now = json.loads((folder / "recipe.json").read_text()), recipe.as_dict()
     differing = [k for k in now if now[k] != before.get(k) and k not in MAY_CHANGE]
     if differing:
