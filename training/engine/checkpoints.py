@@ -18,6 +18,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -53,7 +54,10 @@ def read_weights(path: Path) -> State:
     """The tensors of a safetensors or torch file, freed of its container."""
     if not path.is_file():
         raise ValueError(f"{path}: no weights there; put the file in place, or train from scratch by leaving the recipe's init field empty")
-    raw: dict[str, Any] = load_file(str(path)) if path.suffix == ".safetensors" else _unpickled(path)
+    try:
+        raw: dict[str, Any] = load_file(str(path)) if path.suffix == ".safetensors" else _unpickled(path)
+    except (SafetensorError, RuntimeError, EOFError) as error:  # cut short, or no such file at all
+        raise ValueError(f"{path} cannot be read as weights ({error}); fetch it again") from error
     for name in CONTAINERS:
         if isinstance(raw.get(name), Mapping):
             raw = raw[name]

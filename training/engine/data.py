@@ -169,8 +169,10 @@ def epoch_batches(num_samples: int, recipe: Recipe, epoch: int, *, rank: int = 0
     """This process's share of every batch of a training epoch, shuffled by (seed, epoch) alike in every process."""
     order = np.random.default_rng((recipe.seed, epoch, 8)).permutation(num_samples)
     batches = [order[i : i + recipe.batch_size] for i in range(0, num_samples, recipe.batch_size)]
-    if len(batches[-1]) < world:  # every process needs a sample, or the others wait for it for ever
-        batches[-1] = np.concatenate((batches[-1], order[: world - len(batches[-1])]))
+    # Every process needs a sample, or the others wait for it for ever; and batch norm over clips refuses a batch of one.
+    fewest = max(world, min(2, recipe.batch_size))
+    if len(batches[-1]) < fewest:
+        batches[-1] = np.concatenate((batches[-1], order[: fewest - len(batches[-1])]))
     return [[(epoch, int(i)) for i in batch[rank::world]] for batch in batches]
 
 

@@ -166,6 +166,15 @@ def test_code_in_a_weights_file_is_not_run(tmp_path):
         checkpoints.read_weights(tmp_path / "trap.pth")
 
 
+@pytest.mark.parametrize("name", ["cut.pth", "cut.safetensors"])
+def test_a_file_cut_short_is_named(tmp_path, name):
+    path, state = tmp_path / name, {"weight": torch.zeros(9)}
+    torch.save(state, path) if name.endswith("pth") else save_file(state, str(path))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=rf"{name} cannot be read as weights"):
+        checkpoints.read_weights(path)
+
+
 # ---- ResNet ----------------------------------------------------------------------------------------------------------
 
 

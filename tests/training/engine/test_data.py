@@ -103,6 +103,13 @@ def test_processes_share_every_batch_and_none_is_without_a_sample(tiny, num, wor
     assert sorted(i for r in range(world) for b in data.even_batches(num, 4, rank=r, world=world) for _e, i in b) == list(range(num))
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_a_clip_left_over_is_no_batch_of_its_own_which_batch_norm_refuses(tiny, world):
+    shares = [data.epoch_batches(9, tiny, 1, rank=rank, world=world) for rank in range(world)]
+    assert [sum(len(share[n]) for share in shares) for n in range(3)] == [4, 4, 2]
+    assert [len(batch) for batch in data.epoch_batches(3, replace(tiny, batch_size=1), 1)] == [1, 1, 1]
+
+
 def test_silent_clips_give_zeros_and_say_so(tiny, tmp_path):
     path = write_clip(tmp_path / "a.mp4", tone=None)
     item = data.ClipDataset([Sample(path, "a.mp4", 2)], tiny, folder=None, entries=[], random=False)[(0, 0)]
