@@ -16,7 +16,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ QUESTIONS = {
 }
 TRANSCRIPTS = {"en": " Its speech says: “{text}”.", "zh": "视频中的语音内容为：“{text}”。"}
 MOST_TRANSCRIPT = 2000  # characters
+MOST_UNUSABLE = 0.01  # share of clips that may be left out, as of a trained run's
 
 
 @dataclass(frozen=True)
@@ -158,19 +159,28 @@ def ask_all(
     transcripts: Mapping[str, str] | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Asks about every clip and writes the run folder; returns the result. Raises NoAnswer when the provider gives up, to be resumed."""
+    """Asks about every clip and writes the run folder; returns the result.
+
+    Raises NoAnswer when the provider gives up, to be resumed; Unusable when more than MOST_UNUSABLE of the clips hold no picture.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    book, replies = AnswerBook(folder / "answers.jsonl"), []
+    book, shown, replies = AnswerBook(folder / "answers.jsonl"), [], []
     for number, sample in enumerate(samples, 1):
-        pictures = pictures_of(sample.path, asking)
-        shown = Asking(**{**asdict(asking), "frames": len(pictures)})
-        reply = book.asked(provider, pictures, prompt_of(shown, (transcripts or {}).get(sample.name, "")))
-        replies.append(reply)
+        try:
+            pictures = pictures_of(sample.path, asking)
+        except clips.Unusable as error:
+            print(f"left out {error}", file=sys.stderr)
+            if number - len(shown) > MOST_UNUSABLE * len(samples):
+                raise
+            continue
+        prompt = prompt_of(replace(asking, frames=len(pictures)), (transcripts or {}).get(sample.name, ""))
+        replies.append(book.asked(provider, pictures, prompt))
+        shown.append(sample)
         if number % 50 == 0 or number == len(samples):
             say(f"asked about {number} of {len(samples)} clips")
     predictions = [parsed(reply.text, asking.classes) for reply in replies]
-    result = {"provider": provider.name, "asking": asdict(asking), **scores(samples, predictions, replies, asking)}
-    _write_predictions(folder / "predictions.csv", samples, predictions, replies, asking.classes)
+    result = {"provider": provider.name, "asking": asdict(asking), **scores(shown, predictions, replies, asking)}
+    _write_predictions(folder / "predictions.csv", shown, predictions, replies, asking.classes)
     return result
 
 

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -145,9 +146,10 @@ class HttpModel:
         try:
             answer = json.loads(body)
             text, usage = answer["choices"][0]["message"]["content"] or "", answer.get("usage") or {}
-        except (ValueError, LookupError, TypeError) as error:
+            tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+            return Reply(text.strip(), *tokens, time.monotonic() - since)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise NoAnswer(f"{self.url}: not a chat completion ({error}): {body[:200]!r}") from error
-        return Reply(text.strip(), int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)), time.monotonic() - since)
 
     def _posted(self, body: bytes) -> bytes:
         """The answer's body; busy and failing servers are asked again, more and more slowly."""
@@ -171,7 +173,7 @@ def urllib_post(url: str, headers: Mapping[str, str], body: bytes, timeout_s: fl
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (OSError, HTTPException) as error:  # no connection, too slow, or cut off in the middle
         return 0, str(error).encode()
 
 

@@ -1,14 +1,17 @@
 """Language models as judges: the question, the parser, the cache, a tiny random local model and an endpoint on the loopback."""
 
 import json
+import socket
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
 from training.engine import mllm
-from training.engine.mllm_providers import HttpModel, LocalModel, NoAnswer, Reply, make_tiny_model
+from training.engine.clips import Unusable
+from training.engine.mllm_providers import HttpModel, LocalModel, NoAnswer, Reply, make_tiny_model, urllib_post
 from training.engine.recipes import EMOTIONS, POLARITY
 from training.engine.releases import samples_of
 from training.engine.smoke_release import make_smoke_release
@@ -144,6 +147,17 @@ def test_a_stopped_run_goes_on_and_asks_nothing_twice(release, tmp_path):
     assert third.asked == []
 
 
+def test_a_clip_without_a_picture_is_left_out_and_many_are_refused(release, tmp_path, monkeypatch, capsys):
+    samples = samples_of(release, "test", EMOTIONS)
+    broken = [*samples[:5], replace(samples[5], path=tmp_path / "gone.mp4")]
+    with pytest.raises(Unusable, match=r"gone\.mp4"):
+        mllm.ask_all(Scripted(*["Fear"] * 6), broken, mllm.Asking(), tmp_path / "few", say=lambda _: None)
+    monkeypatch.setattr(mllm, "MOST_UNUSABLE", 0.2)
+    result = mllm.ask_all(Scripted(*["Fear"] * 6), broken, mllm.Asking(), tmp_path / "many", say=lambda _: None)
+    assert (result["num_samples"], result["acc"]) == (5, 0.2)
+    assert "left out" in capsys.readouterr().err
+
+
 def test_another_question_is_asked_anew(release, tmp_path):
     mllm.run(Scripted(*["Fear"] * 6), release, tmp_path, mllm.Asking(frames=2, short_side=32))
     other = Scripted(*["Fear"] * 6)
@@ -225,6 +239,34 @@ def test_an_endpoint_that_is_not_there_is_given_up_after_four_tries():
     with pytest.raises(NoAnswer, match="status none"):
         HttpModel("http://127.0.0.1:1/v1", "m", pause=pauses.append).answer([], "?")
     assert pauses == [2.0, 4.0, 8.0]
+
+
+def test_tokens_that_are_not_told_count_as_none_and_an_answer_in_parts_is_refused():
+    answers = iter(
+        [
+            {"choices": [{"message": {"content": "Fear"}}], "usage": {"prompt_tokens": None}},
+            {"choices": [{"message": {"content": ["Fear"]}}]},
+        ]
+    )
+    model = HttpModel("http://127.0.0.1:9", "m", post=lambda *_: (200, json.dumps(next(answers)).encode()))
+    assert model.answer([], "?").prompt_tokens == 0
+    with pytest.raises(NoAnswer, match="not a chat completion"):
+        model.answer([], "?")
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again():
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(said)
+
+        threading.Thread(target=serve, daemon=True).start()
+        status, told = urllib_post(f"http://127.0.0.1:{server.getsockname()[1]}/", {}, b"{}", 30.0)
+    assert (status, b"IncompleteRead" in told) == (0, True)
 
 
 def test_an_answer_that_is_no_completion_is_told():
