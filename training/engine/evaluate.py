@@ -20,7 +20,7 @@ from training.engine.card import write_card
 from training.engine.data import ClipDataset
 from training.engine.faster import set_precision
 from training.engine.opinions import Answers, opinions_on
-from training.engine.recipes import Recipe, overridden
+from training.engine.recipes import Recipe, changes_of, overridden
 from training.engine.releases import Sample, manifest_hash, samples_of
 from training.engine.usable import usable_samples
 
@@ -106,8 +106,7 @@ def of_one_run(compute: Callable[..., dict[str, Any]], about: str | None, argume
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="e.g. device=cpu or store=DIR")
     options = parser.parse_args(arguments)
     try:
-        changes = dict(text.split("=", 1) for text in options.set)
-        return compute(options.run, options.release, weights=options.weights, changes=changes)
+        return compute(options.run, options.release, weights=options.weights, changes=changes_of(options.set))
     except ValueError as error:
         print(error, file=sys.stderr)
         return None

@@ -23,7 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from training.engine.paper_tables import E_MOTIONS, TABLES, PaperTable
-from training.engine.recipes import EMOTIONS, POLARITY
+from training.engine.processes import stop_when_the_parent_dies
+from training.engine.recipes import EMOTIONS, POLARITY, changes_of
 from training.engine.releases import release_facts
 from training.engine.smoke_release import make_smoke_release
 from training.engine.stopping import Stopped
@@ -126,14 +127,18 @@ def stopping(ends: float | None) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def run_with_workers(arguments: Sequence[str], workers: int) -> int:
-    """The same command in several processes, each with one GPU where there are any; they share the rows among themselves."""
+def run_with_workers(arguments: Sequence[str], workers: int) -> bool:
+    """The same command in several processes, each with one GPU where there are any; they share the rows. Whether one of them failed."""
     children = []
     for index in range(workers):
         env = {**os.environ, "CUDA_VISIBLE_DEVICES": gpu_of(index)}
-        children.append(subprocess.Popen([sys.executable, "-m", "training.engine.table", *arguments, "--no-text"], env=env))
-    statuses = {child.wait() for child in children}
-    return 1 if statuses - {0, STOPPED} else 0
+        children.append(subprocess.Popen([sys.executable, "-m", "training.engine.table", *worker_arguments(arguments)], env=env))
+    return bool({child.wait() for child in children} - {0, STOPPED})
+
+
+def worker_arguments(arguments: Sequence[str]) -> list[str]:
+    """Those of one of several workers; what stands last counts, however --workers was written before."""
+    return [*arguments, "--workers=1", "--no-text"]
 
 
 def gpu_of(index: int) -> str:
@@ -211,13 +216,14 @@ def request_of(options: argparse.Namespace) -> Request:
         releases = smoke_releases(options.out, tables)
     if not releases:
         raise ValueError("no data: give --release DIR (made by export_variants), or try the rows with --smoke")
-    changes = dict(text.split("=", 1) for text in options.set)
-    return Request(tables, releases, options.out, options.seeds, only, changes, options.smoke, options.narrow)
+    return Request(tables, releases, options.out.resolve(), options.seeds, only, changes_of(options.set), options.smoke, options.narrow)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parsed(arguments)
+    if options.no_text:
+        stop_when_the_parent_dies()
     try:
         request = request_of(options)
         jobs = planned(request)
@@ -231,24 +237,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for job in jobs:
             print(f"{'done' if job.is_finished else 'to do'}  {job.label}  {job.folder}")
         return 0
-    if options.workers > 1:
-        run_with_workers(without_workers(arguments), options.workers)
+    failed = options.workers > 1 and run_with_workers(arguments, options.workers)
     status = run_all(jobs, budget_s=options.budget if options.workers == 1 else 0.0)
     if not options.no_text:
         for path in write_tables(request):
             print(path)
-    return status
-
-
-def without_workers(arguments: Sequence[str]) -> list[str]:
-    """The arguments for one of several workers."""
-    kept = list(arguments)
-    for i, text in enumerate(kept):
-        if text == "--workers":
-            return kept[:i] + kept[i + 2 :]
-        if text.startswith("--workers="):
-            return kept[:i] + kept[i + 1 :]
-    return kept
+    return 1 if failed else status
 
 
 if __name__ == "__main__":

@@ -120,9 +120,9 @@ def job_of(row: PaperRow, dataset: str, seed: int, request: Request) -> Job | No
         recipe = small if request.smoke else replace(small, name=f"{recipe.name}_narrow", epochs=recipe.epochs)
     recipe = overridden(recipe, {**(request.changes or {}), "seed": seed})
     if source:
-        recipe = replace(
-            recipe, name=f"{recipe.name}_from_{row.init_from}", init_from=str(source.folder / "checkpoints" / "best.safetensors")
-        )
+        weights = source.folder / "checkpoints" / "best.safetensors"
+        # Its branches too start from there: a backbone's own weights, loaded after, would undo that.
+        recipe = replace(recipe, name=f"{recipe.name}_from_{row.init_from}", init_from=str(weights), init_video="", init_audio="")
     folder = request.out / "runs" / dataset_folder(release) / f"{recipe.name}-{fingerprint(recipe)}" / f"seed-{seed}"
     return Job(recipe, dataset, release, folder, source)
 

@@ -28,7 +28,7 @@ from training.engine.losses import EPCELoss, total_loss
 from training.engine.opinions import opinions_on
 from training.engine.optimisers import learning_rate, optimiser_of, set_rate
 from training.engine.processes import Processes, joined
-from training.engine.recipes import RECIPES, Recipe, overridden
+from training.engine.recipes import RECIPES, Recipe, changes_of, overridden
 from training.engine.releases import PARTS, Sample, for_release, manifest_hash, samples_of, split_validation
 from training.engine.stopping import Stopped, StopSignal, stop_signal
 from training.engine.trackers import Tracker, trackers_of
@@ -390,9 +390,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one field of the recipe; may be repeated")
     options = parser.parse_args(arguments)
     try:
-        changes = dict(_pair(text) for text in options.set)
         recipe = for_release(RECIPES[options.recipe](), options.release)
-        recipe = overridden(recipe, changes | ({} if options.seed is None else {"seed": options.seed}))
+        recipe = overridden(recipe, changes_of(options.set) | ({} if options.seed is None else {"seed": options.seed}))
         train(recipe, options.release, options.out, resume=options.resume)
     except Stopped:
         print(f"stopped; go on with --resume --out {options.out}", file=sys.stderr)
@@ -401,13 +400,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set {text}: write FIELD=VALUE")
-    return name.strip(), value.strip()
 
 
 if __name__ == "__main__":

@@ -69,6 +69,18 @@ def test_a_transfer_row_waits_for_the_run_it_starts_from(tmp_path):
     assert "waits for avcanet on Ekman6" in said[0]
 
 
+def test_a_transfer_row_starts_from_its_source_alone_wherever_the_command_is_given(tmp_path, monkeypatch):
+    backbones = {"init_video": "swin.safetensors", "init_audio": "resnet.safetensors"}
+    monkeypatch.chdir(tmp_path)
+    request = request_for(Path(), "XI", releases=("e_All", "Ekman6"), changes=backbones)
+    source, transferred = (job.recipe for job in table_plan.planned(request)[1:])
+    assert (source.init_video, source.init_audio) == tuple(backbones.values())
+    assert (transferred.init_video, transferred.init_audio) == ("", "")
+    elsewhere = ["XI", "--release", "e_All=e_All", "--release", "Ekman6=Ekman6", "--out"]
+    one, other = (table_plan.planned(table.request_of(table.parsed([*elsewhere, out]))) for out in ("out", str(tmp_path / "out")))
+    assert [job.folder for job in one] == [job.folder for job in other]
+
+
 def test_any_change_of_a_recipe_gets_another_folder_but_the_machine_does_not(tmp_path):
     recipe = RECIPES["c3d"]()
     assert table_plan.fingerprint(recipe) != table_plan.fingerprint(table_plan.overridden(recipe, {"lr": "0.5"}))
@@ -175,6 +187,7 @@ def test_a_budget_is_read_with_its_unit(text, value):
         (["IV", "--smoke", "--recipes", "vanet"], "no recipe vanet"),
         (["IV"], "--smoke"),
         (["IV", "--release", "nowhere"], "no release folder"),
+        (["IV", "--smoke", "--set", "epochs"], "--set epochs: write FIELD=VALUE"),
     ],
 )
 def test_a_bad_request_says_what_to_do(tmp_path, capsys, arguments, said):
@@ -182,9 +195,23 @@ def test_a_bad_request_says_what_to_do(tmp_path, capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
-def test_workers_get_the_same_arguments_without_the_workers():
-    assert table.without_workers(["IV", "--workers", "3", "--seeds", "2"]) == ["IV", "--seeds", "2"]
-    assert table.without_workers(["IV", "--workers=3"]) == ["IV"]
+@pytest.mark.parametrize(("written", "status", "ends"), [(["--workers", "3"], 0, 0), (["--work=3"], 0, 0), (["--workers=3"], 1, 1)])
+def test_workers_start_no_workers_and_a_failure_of_one_is_the_table_s(tmp_path, monkeypatch, written, status, ends):
+    request = request_for(tmp_path, "IX", releases=("eMotions",))
+    for job in table_plan.planned(request):
+        finish(job, [True, False, True])
+    began = []
+
+    class Worker:
+        def __init__(self, command, env):
+            began.append(table.parsed(command[3:]).workers)
+
+        def wait(self):
+            return status
+
+    monkeypatch.setattr(table.subprocess, "Popen", Worker)
+    assert table.main(["IX", "--release", f"eMotions={tmp_path / 'eMotions'}", "--out", str(tmp_path / "out"), *written]) == ends
+    assert began == [1, 1, 1]
 
 
 def test_a_variant_gets_the_papers_name_for_it(tmp_path):

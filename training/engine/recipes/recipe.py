@@ -7,7 +7,7 @@ Where the paper is silent the default is the recommended reading and the other r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -168,6 +168,17 @@ def from_dict(values: Mapping[str, Any]) -> Recipe:
         raise ValueError(f"unknown recipe field {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
     settled: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return Recipe(**settled)
+
+
+def changes_of(texts: Sequence[str]) -> dict[str, str]:
+    """Fields and values of `--set FIELD=VALUE`. Raises ValueError on a text of another form."""
+    changes = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text}: write FIELD=VALUE")
+        changes[name.strip()] = value.strip()
+    return changes
 
 
 def overridden(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:

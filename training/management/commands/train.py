@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from training import services
+from training.engine.recipes import changes_of
 from training.launch import FolderBusy, NoFreeDevice
 from training.models import Run
 
@@ -41,21 +42,16 @@ class Command(BaseCommand):
                 raise CommandError(f"run {run.pk} {run.state}: {run.error}")
 
     def _start(self, options: dict[str, Any]) -> Run:
-        overrides = dict(self._pair(text) for text in options["set"])
         try:
+            overrides = changes_of(options["set"])
             release = services.release_find(options["release"])
             return services.run_start(
                 recipe=options["recipe"], release=release, seed=options["seed"], overrides=overrides, gpus=options["gpus"]
             )
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-
-    @staticmethod
-    def _pair(text: str) -> tuple[str, str]:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise CommandError(f"--set {text}: write FIELD=VALUE")
-        return name, value
+        except ValueError as error:
+            raise CommandError(str(error)) from error
 
     def _wait(self, run: Run) -> None:
         """Follows the run; takes it into this process when it is still queued after a while and no worker has come."""
