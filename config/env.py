@@ -75,6 +75,9 @@ class Environment:
             raise ImproperlyConfigured(f"{name}={value!r} is no {what}")
         return value
 
+    def rate(self, name: str, default: str) -> str:
+        return self.matching(name, default, pattern=r"[1-9]\d*/(s|sec|m|min|h|hour|d|day)", what="rate like 120/min")
+
     def origin(self, name: str, default: str) -> str:
         """http(s)://host[:port] and nothing else: no user, path or query could hide in it."""
         value = self.text(name, default).rstrip("/")
@@ -92,5 +95,5 @@ class Environment:
         try:
             with open(path, encoding="utf-8") as file:
                 return file.read().strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}={path}: {error.strerror}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImproperlyConfigured(f"{name}={path}: {getattr(error, 'strerror', 'it is not text')}") from error

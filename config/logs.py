@@ -13,6 +13,8 @@ from typing import Any
 from celery.signals import task_postrun, task_prerun
 from django.http import HttpRequest, HttpResponse
 
+PROBES = ("/healthz", "/readyz")  # asked every few seconds
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 current_request: ContextVar[str] = ContextVar("current_request", default="")
 current_task: ContextVar[str] = ContextVar("current_task", default="")
@@ -43,7 +45,7 @@ class RequestIdMiddleware:
         """The path without its query: a query may hold a secret."""
         user = getattr(request, "user", None)
         facts = {"method": request.method, "path": request.path, "status": response.status_code, "ms": round(seconds * 1000)}
-        level = logging.WARNING if response.status_code >= 500 else logging.DEBUG if request.path.endswith("z") else logging.INFO
+        level = logging.WARNING if response.status_code >= 500 else logging.DEBUG if request.path.endswith(PROBES) else logging.INFO
         log.log(level, "%(method)s %(path)s %(status)s %(ms)s ms", facts, extra={"facts": {**facts, "user": user.pk if user else None}})
 
 
@@ -54,6 +56,13 @@ class ContextFilter(logging.Filter):
         record.request_id = current_request.get()
         record.task_id = current_task.get()
         return True
+
+
+class LineFormatter(logging.Formatter):
+    """One line for people. What a visitor or a page put into it begins no line of its own and moves no cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return CONTROL.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
 
 
 class JsonFormatter(logging.Formatter):

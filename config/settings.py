@@ -4,10 +4,14 @@ The default is the embedded development set-up: SQLite in WAL mode, Celery's fil
 With DEBUG off the site refuses to start without a secret key, hosts and a real database.
 """
 
+import os
 import secrets
+import tempfile
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dj_database_url
 from celery.schedules import crontab
@@ -28,11 +32,13 @@ def private_file(name: str) -> str:
     """A random secret kept in var/ with mode 0600, made once: development needs no set-up and has no known default."""
     path = VAR_DIR / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_text(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        # Written aside and put in place whole: of several processes that start at once, none may read a half of it.
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{name}-") as draft:  # mode 0600
+            draft.write(secrets.token_urlsafe(50))
+            draft.flush()
+            with suppress(FileExistsError):
+                os.link(draft.name, path)
     return path.read_text()
 
 
@@ -53,8 +59,8 @@ if not DEBUG and "*" in ALLOWED_HOSTS:
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 # The key of the keyed hash that stands for an author (docs/responsible-use.md); kept outside the database.
 AUTHOR_HASH_KEY = env.text("AUTHOR_HASH_KEY", "") or (private_file("author_hash_key") if DEBUG else "")
-if not AUTHOR_HASH_KEY:
-    raise ImproperlyConfigured("AUTHOR_HASH_KEY must be set when DEBUG is off")
+if not AUTHOR_HASH_KEY or (not DEBUG and len(AUTHOR_HASH_KEY) < 32):  # a key that can be guessed names the authors again
+    raise ImproperlyConfigured("AUTHOR_HASH_KEY must be set, 32 characters or more, when DEBUG is off")
 
 # --- parts ------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -113,7 +119,7 @@ TEMPLATES = [
 ]
 
 # --- database ---------------------------------------------------------------------------------------------------
-DATABASE_URL = required_outside_debug("DATABASE_URL", f"sqlite:///{VAR_DIR / 'emotions.sqlite3'}")
+DATABASE_URL = required_outside_debug("DATABASE_URL", f"sqlite:///{quote(str(VAR_DIR / 'emotions.sqlite3'))}")
 if DATABASE_URL.startswith("sqlite:") and not DEBUG:
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database when DEBUG is off")
 DATABASES: dict[str, Any] = {"default": dict(dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True))}
@@ -124,6 +130,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA mmap_size=134217728; PRAGMA cache_size=-20000;",
+    }
+else:
+    # A server that is gone without a word must not hold a process for minutes: it is another's turn, or time to say 503.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 5,
+        "keepalives_idle": 30,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        **DATABASES["default"].get("OPTIONS", {}),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -170,12 +186,14 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", True)
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^api/v1/healthz$", r"^api/v1/readyz$"]
+    # Asked inside the own network, past the proxy: by the containers' health checks and by Prometheus, which asks with its token.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^api/v1/healthz$", r"^api/v1/readyz$", r"^metrics$"]
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", True)
     SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 60 * 60 * 24 * 365)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    if BEHIND_PROXY:  # otherwise whoever asks could claim it
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- language and time ------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -234,8 +252,8 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
         "polling_interval": 0.05,
     }
 elif CELERY_BROKER_URL.startswith("redis"):
-    # Longer than the longest task: a shorter one would hand a running task to a second worker.
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 60 * 60}
+    # Longer than every task but a training run, which lasts days: its message comes again meanwhile and finds the run taken.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 7 * 60 * 60, "socket_connect_timeout": 5, "socket_keepalive": True}
 CELERY_TASK_IGNORE_RESULT = True  # the state of a job is a row in the database, never a Celery result
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -257,18 +275,26 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SYNC_EVERY = 1  # each sending is written down at once: a beat that was killed sends nothing a second time
+
+
+def by_clock(task: str, *, expires_s: int, **when: Any) -> dict[str, Any]:
+    """An entry of the schedule. While no worker is there its messages do not pile up: each expires when the next is due."""
+    return {"task": task, "schedule": crontab(**when), "options": {"expire_seconds": expires_s}}
+
+
+MINUTE, HOUR, DAY = 60, 60 * 60, 24 * 60 * 60
 CELERY_BEAT_SCHEDULE = {
-    "crawl-due-stages": {"task": "crawler.tasks.crawl_due_stages", "schedule": crontab(minute="*/10")},
-    "resume-stale-videos": {"task": "crawler.tasks.resume_stale", "schedule": crontab(minute="*/5")},
-    "distribute": {"task": "annotation.tasks.distribute", "schedule": crontab(minute="*/5")},
-    "expire-leases": {"task": "annotation.tasks.expire_leases", "schedule": crontab(minute="*")},
-    "deliver-due": {"task": "annotation.tasks.deliver_due", "schedule": crontab(minute="*")},
-    "quality-report": {"task": "qa.tasks.consistency_report", "schedule": crontab(minute=0, hour=3)},
-    "second-opinions": {"task": "qa.tasks.second_opinions", "schedule": crontab(minute=20, hour=3)},
-    "resume-lost-releases": {"task": "qa.tasks.resume_lost_jobs", "schedule": crontab(minute="*/5")},
-    "retention": {"task": "config.tasks.retention_sweep", "schedule": crontab(minute=40, hour=4)},
-    "prepare-releases": {"task": "training.tasks.prepare_releases", "schedule": crontab(minute=30)},
-    "resume-stale-runs": {"task": "training.tasks.resume_stale", "schedule": crontab(minute="*/5")},
+    "crawl-due-stages": by_clock("crawler.tasks.crawl_due_stages", minute="*/10", expires_s=10 * MINUTE),
+    "resume-stale-videos": by_clock("crawler.tasks.resume_stale", minute="*/5", expires_s=5 * MINUTE),
+    "distribute": by_clock("annotation.tasks.distribute", minute="*/5", expires_s=5 * MINUTE),
+    "expire-leases": by_clock("annotation.tasks.expire_leases", minute="*", expires_s=MINUTE),
+    "deliver-due": by_clock("annotation.tasks.deliver_due", minute="*", expires_s=MINUTE),
+    "quality-report": by_clock("qa.tasks.consistency_report", minute=0, hour=3, expires_s=DAY),
+    "second-opinions": by_clock("qa.tasks.second_opinions", minute=20, hour=3, expires_s=DAY),
+    "resume-lost-releases": by_clock("qa.tasks.resume_lost_jobs", minute="*/5", expires_s=5 * MINUTE),
+    "retention": by_clock("config.tasks.retention_sweep", minute=40, hour=4, expires_s=DAY),
+    "prepare-releases": by_clock("training.tasks.prepare_releases", minute=30, expires_s=HOUR),
+    "resume-stale-runs": by_clock("training.tasks.resume_stale", minute="*/5", expires_s=5 * MINUTE),
 }
 
 # --- API --------------------------------------------------------------------------------------------------------
@@ -285,7 +311,8 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 100,
     "EXCEPTION_HANDLER": "config.api.exception_handler",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle", "rest_framework.throttling.AnonRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": env.text("THROTTLE_USER", "6000/min"), "anon": env.text("THROTTLE_ANON", "120/min")},
+    "DEFAULT_THROTTLE_RATES": {"user": env.rate("THROTTLE_USER", "6000/min"), "anon": env.rate("THROTTLE_ANON", "120/min")},
+    "NUM_PROXIES": int(BEHIND_PROXY),  # nobody chooses the address that is counted
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "eMotions",
@@ -315,6 +342,10 @@ VIOLENCE_MODEL = env.text("VIOLENCE_MODEL", "")  # likewise; without one clips a
 CRAWL_PROXY = env.text("CRAWL_PROXY", "")
 DURATION_MIN_S = env.number("DURATION_MIN_S", 2.46)  # Tab. II, shortest
 DURATION_MAX_S = env.number("DURATION_MAX_S", 163.77)  # Tab. II, longest
+if DURATION_MIN_S >= DURATION_MAX_S:
+    raise ImproperlyConfigured(
+        f"DURATION_MIN_S={DURATION_MIN_S:g} must be less than DURATION_MAX_S={DURATION_MAX_S:g}: no clip would be kept"
+    )
 
 # --- labelling (Sec. III-D) -------------------------------------------------------------------------------------
 LEASE_S = env.integer("LEASE_S", 15 * 60, minimum=10)  # how long an assignment stays with a person who shows no life
@@ -344,9 +375,13 @@ TRAIN_GPUS = env.names("TRAIN_GPUS")  # indexes that runs may use; empty: all; n
 TRAIN_LOCKS_DIR = VAR_DIR / "locks"  # on one machine, every worker must see the same folder: that is how two runs never share a GPU
 TRAIN_HEARTBEAT_S = env.number("TRAIN_HEARTBEAT_S", 5.0, minimum=0.05)
 TRAIN_STALE_S = env.number("TRAIN_STALE_S", 120.0, minimum=0.2)  # no heartbeat for so long: the worker is dead
+if TRAIN_STALE_S < 3 * TRAIN_HEARTBEAT_S:
+    raise ImproperlyConfigured(
+        f"TRAIN_STALE_S={TRAIN_STALE_S:g} must be three times TRAIN_HEARTBEAT_S or more: a run that lives would be taken for dead"
+    )
 TRAIN_GRACE_S = env.number("TRAIN_GRACE_S", 60.0)  # from SIGTERM (checkpoint, then stop) to SIGKILL
 PREPARE_RELEASES = env.flag("PREPARE_RELEASES", True)  # make the newest releases ready to be trained on, once an hour
-TRAIN_TIME_LIMIT_S = env.number("TRAIN_TIME_LIMIT_S", 7 * 24 * 3600.0, minimum=1)
+TRAIN_TIME_LIMIT_S = env.number("TRAIN_TIME_LIMIT_S", 7 * 24 * 3600.0, minimum=1, maximum=7 * 24 * 3600.0)  # of the task: longer
 
 # --- how long things are kept (config/retention.py); 0: for ever ------------------------------------------------
 RETAIN_RECORDS_DAYS = env.integer("RETAIN_RECORDS_DAYS", 0, maximum=36500)
@@ -367,7 +402,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"context": {"()": "config.logs.ContextFilter"}},
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} {request_id}{task_id} {message}", "style": "{"},
+        "line": {
+            "class": "config.logs.LineFormatter",
+            "format": "{asctime} {levelname} {name} {request_id}{task_id} {message}",
+            "style": "{",
+        },
         "json": {"()": "config.logs.JsonFormatter"},
     },
     "handlers": {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import OperationalError
 
 from crawler import services
 from crawler.fetch import Unreachable
@@ -19,9 +21,11 @@ def crawl_stage(stage_id: int) -> None:
         services.stage_crawl(stage_id, dispatch=advance_video.delay, unless_done=True)
     except services.StageBusy:
         return  # another worker is at it: that is what was asked for
+    except SoftTimeLimitExceeded:  # longer than a task may be: the next message goes on where this one was
+        crawl_stage.delay(stage_id)
 
 
-@shared_task(ignore_result=True)
+@shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3, ignore_result=True)
 def crawl_due_stages() -> None:
     for stage_id in services.stages_due():
         crawl_stage.delay(stage_id)
@@ -36,7 +40,7 @@ def advance_video(video_id: int) -> None:
         log.warning("video %s waits: %s", video_id, error)
 
 
-@shared_task(ignore_result=True)
+@shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3, ignore_result=True)
 def resume_stale() -> None:
     for video_id in services.resume_stale():
         advance_video.delay(video_id)

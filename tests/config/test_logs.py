@@ -5,7 +5,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from config.logs import ContextFilter, JsonFormatter, RequestIdMiddleware, current_request, current_task
+from config.logs import ContextFilter, JsonFormatter, LineFormatter, RequestIdMiddleware, current_request, current_task
 
 
 def formatted(record: logging.LogRecord) -> dict:
@@ -65,3 +65,21 @@ def test_an_exception_stays_on_one_line():
     text = JsonFormatter().format(record)
     assert "\n" not in text
     assert "ValueError" in json.loads(text)["exception"]
+
+
+def test_nothing_that_a_visitor_sends_begins_a_line_of_its_own(caplog):
+    with caplog.at_level(logging.INFO, logger="site.request"):
+        answer_to(RequestFactory().get("/a%0a2026-01-01 INFO site all is well%1b[2J%e2%80%a8"))
+    (record,) = caplog.records
+    ContextFilter().filter(record)
+    line = LineFormatter("{levelname} {request_id}{task_id} {message}", style="{").format(record)
+    assert line.splitlines() == [line]
+    assert "\x1b" not in line
+    assert r"/a\n2026-01-01" in line
+
+
+def test_only_the_probes_are_too_many_to_be_told(caplog):
+    with caplog.at_level(logging.INFO, logger="site.request"):
+        for path in ("/healthz", "/readyz", "/admin/z"):
+            answer_to(RequestFactory().get(path))
+    assert [record.facts["path"] for record in caplog.records] == ["/admin/z"]

@@ -5,6 +5,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
@@ -14,6 +15,7 @@ from annotation.services import announce, webhook_add
 from config.celery import app
 from crawler import fetch
 from crawler.models import Stage
+from crawler.tasks import crawl_stage
 from qa.models import Release
 from qa.rules.protocol import Settings
 from qa.services import releases_ask, simulation_ask
@@ -114,8 +116,20 @@ def test_every_task_is_bounded_and_retries_only_named_errors(name):
     retried = getattr(task, "autoretry_for", ())
     assert Exception not in retried, "a retry on everything hides mistakes"
     assert BaseException not in retried
-    assert task.time_limit or app.conf.task_time_limit
+    hard, soft = task.time_limit or app.conf.task_time_limit, task.soft_time_limit or app.conf.task_soft_time_limit
+    assert 0 < hard - soft <= 15 * 60, "a task without a soft limit of its own is ended by that of all others"
     assert task.acks_late, "a killed worker must not lose the message"
+
+
+def test_a_stage_that_lasts_longer_than_a_task_may_goes_on_in_the_next(world, monkeypatch):
+    def lasts(*args, **kwargs):
+        raise SoftTimeLimitExceeded
+
+    sent = []
+    monkeypatch.setattr("crawler.services.stage_crawl", lasts)
+    monkeypatch.setattr(crawl_stage, "delay", sent.append)
+    crawl_stage.run(world["stage_id"])
+    assert sent == [world["stage_id"]]
 
 
 def test_the_world_is_real(world):
