@@ -1,12 +1,12 @@
 """One's own account: the password, the sessions, the keys for programs. Everybody sees and changes only the own."""
 
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import messages
-from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth import authenticate, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.models import User
@@ -23,6 +23,20 @@ from config.signin import sessions_end
 from config.tokens import token_create, token_revoke
 
 MOST_KEYS = 20
+
+
+class PasswordForm(PasswordChangeForm):
+    """Asks for the present password as at the door, where wrong ones are counted: a stolen session is no place to guess it."""
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        super().__init__(_me(request), *args)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        password = str(self.cleaned_data["old_password"])
+        if authenticate(self.request, username=self.user.get_username(), password=password) is None:
+            raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return password
 
 
 class KeyForm(forms.Form):
@@ -47,7 +61,7 @@ def _page(request: HttpRequest, status: int = 200, **shown: object) -> HttpRespo
     keys = ApiToken.objects.filter(user=_me(request))
     factor = Authenticator.objects.filter(user=_me(request), type=Authenticator.Type.TOTP).first()
     context = {
-        "password_form": PasswordChangeForm(_me(request)), "keys": keys, "scopes": ApiToken.Scope.choices, "now": timezone.now(),
+        "password_form": PasswordForm(request), "keys": keys, "scopes": ApiToken.Scope.choices, "now": timezone.now(),
         "second_factor": factor, "second_factor_required": must_have(_me(request)),
     }  # fmt: skip
     return render(request, "account.html", {**context, **shown}, status=status)
@@ -64,7 +78,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
 @login_required
 def password_change(request: HttpRequest) -> HttpResponse:
     """A new password; this session goes on, every other one ends."""
-    form = PasswordChangeForm(_me(request), request.POST)
+    form = PasswordForm(request, request.POST)
     if not form.is_valid():
         return _page(request, 400, password_form=form)
     form.save()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "crawler.Term": ("blocked",),
     "qa.Release": ("name", "variant", "seed", "path", "sha256"),
     "training.Schedule": ("name", "recipe", "variant", "cron", "seed"),
-    "django_celery_beat.PeriodicTask": ("name", "task", "enabled", "args", "kwargs"),
+    "django_celery_beat.PeriodicTask": ("name", "task", "enabled", "args", "kwargs", "queue", "crontab_id", "interval_id"),
+    "django_celery_beat.CrontabSchedule": ("minute", "hour", "day_of_week", "day_of_month", "month_of_year", "timezone"),
+    "django_celery_beat.IntervalSchedule": ("every", "period"),
     "config.ApiToken": ("name", "scope", "expires_at", "revoked_at"),
     "config.FailedTask": ("state",),
     "mfa.Authenticator": ("user", "type"),
@@ -42,7 +45,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "config.Backup": ("path", "kind", "sha256", "rows"),
 }  # fmt: skip
 # Rows that the site makes by itself: their making is a line only where a person asked for it.
-MADE_BY_THE_SITE = {"crawler.Term", "config.FailedTask", "django_celery_beat.PeriodicTask"}
+MADE_BY_THE_SITE = {"crawler.Term", "config.FailedTask", "django_celery_beat.PeriodicTask", "django_celery_beat.CrontabSchedule", "django_celery_beat.IntervalSchedule"}  # fmt: skip
 SECRET = {"password", "sealed_secret"}
 current: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 replaying: ContextVar[bool] = ContextVar("audited_replay", default=False)
@@ -111,10 +114,13 @@ def actor(request: HttpRequest | None, user: Any = None) -> tuple[str, int | Non
 
 
 def address_of(request: HttpRequest) -> str | None:
-    """The visitor's address: what our own proxy says where there is one, never what the visitor says."""
-    if settings.BEHIND_PROXY and (forwarded := request.headers.get("X-Forwarded-For", "")):
-        return forwarded.rpartition(",")[2].strip() or None
-    return request.META.get("REMOTE_ADDR") or None
+    """The visitor's address: what our own proxy says where there is one, never what the visitor says. None for what is no address."""
+    forwarded = request.headers.get("X-Forwarded-For", "") if settings.BEHIND_PROXY else ""
+    try:
+        address = ip_address(forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address).partition("%")[0]
 
 
 # --- what is watched --------------------------------------------------------------------------------------------

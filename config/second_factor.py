@@ -135,6 +135,9 @@ def must_have(user: Any) -> bool:
 
 
 def lacks_one(user: Any) -> bool:
+    """Whether this person must have a second factor and has none yet."""
+    if not settings.SECOND_FACTOR_ROLES:
+        return False
     has = Authenticator.objects.filter(type=Authenticator.Type.TOTP).values("user")
     return User.objects.filter(_of_those_roles(), pk=user.pk).exclude(pk__in=has).exists()
 

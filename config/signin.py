@@ -6,6 +6,8 @@ owner, at another address, notices nothing. The audit log is the memory, so ever
 
 import hmac
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import takewhile
 from typing import Any
 
 from allauth.account.utils import perform_login
@@ -26,6 +28,7 @@ from django.utils.translation import gettext_lazy as _
 from config import audit
 from config.models import Event
 
+Network = IPv4Network | IPv6Network
 WINDOW = timedelta(minutes=15)
 TRIES_PER_ACCOUNT = 5  # wrong passwords of one address for one account within WINDOW
 TRIES_PER_ADDRESS = 50  # of one address for all accounts: a lab behind one address still gets in
@@ -64,11 +67,26 @@ class ThrottledBackend(ModelBackend):
 
 def is_throttled(request: HttpRequest, username: str, *, now: datetime) -> bool:
     """Whether this address has used up its tries, for this account or altogether."""
-    address, key = audit.address_of(request), key_of(username)
-    failed = Event.objects.filter(kind=Event.Kind.SIGN_IN_FAILED, address=address, at__gt=now - WINDOW)
-    last = Event.objects.filter(kind=Event.Kind.SIGNED_IN, key=key, address=address).order_by("-pk").values_list("pk", flat=True).first()
-    since = failed.filter(key=key, pk__gt=last or 0)
-    return since.count() >= TRIES_PER_ACCOUNT or failed.count() >= TRIES_PER_ADDRESS
+    tries = _tries_from(_network(audit.address_of(request)), now)
+    mine = [kind for kind, key in tries if key == key_of(username)]
+    since = takewhile(lambda kind: kind == Event.Kind.SIGN_IN_FAILED, mine)
+    wrong = sum(kind == Event.Kind.SIGN_IN_FAILED for kind, _ in tries)
+    return len(list(since)) >= TRIES_PER_ACCOUNT or wrong >= TRIES_PER_ADDRESS
+
+
+def _tries_from(network: Network | None, now: datetime) -> list[tuple[str, str]]:
+    """Kind and key of each try of the last quarter of an hour that came from there, the newest first."""
+    tries = Event.objects.filter(kind__in=[Event.Kind.SIGN_IN_FAILED, Event.Kind.SIGNED_IN], at__gt=now - WINDOW).order_by("-pk")
+    if network is None or network.version == 4:
+        tries = tries.filter(address=str(network.network_address) if network else None)
+    else:
+        tries = tries.filter(address__contains=":")
+    return [(kind, key) for kind, key, address in tries.values_list("kind", "key", "address") if _network(address) == network]
+
+
+def _network(address: str | None) -> Network | None:
+    """What one visitor has: an IPv4 address, or the 64 bits of an IPv6 address that a provider gives to a house; the rest is the visitor's choice."""
+    return ip_network((address, 64 if ":" in address else 32), strict=False) if address else None
 
 
 def key_of(username: str) -> str:

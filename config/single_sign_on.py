@@ -92,6 +92,9 @@ class Adapter(DefaultSocialAccountAdapter):
                 Event.Kind.SIGN_IN_FAILED, "the sign-in server sent somebody without an account", what="auth.User", request=request
             )
             raise ImmediateHttpResponse(_refused(request, _("This site has no account for you. Ask a manager for one.")))
+        elif sent and sent.verified is not True:
+            # It may be another's, whom it would later lead into this account.
+            sociallogin.email_addresses, sociallogin.user.email = [], ""
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         return bool(settings.OIDC_CREATE)
@@ -111,7 +114,8 @@ def _reached(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
     @wraps(view)
     def asked(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        if not settings.OIDC_ISSUER:
+        # allauth also knows process=connect, which would join whoever is signed in there to the account that is signed in here.
+        if not settings.OIDC_ISSUER or request.GET.get("process", "login") != "login":
             raise Http404
         try:
             return view(request, provider_id=PROVIDER)

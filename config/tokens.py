@@ -14,6 +14,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.request import Request
 
 from config.models import ApiToken
+from config.second_factor import lacks_one
 
 SCHEME = "Token"
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -48,6 +49,10 @@ class HashedTokenAuthentication(BaseAuthentication):
         now = timezone.now()
         if token is None or not token.is_valid(now) or not token.user.is_active:
             raise exceptions.AuthenticationFailed("This key is not valid: it is unknown, expired or revoked.", code="invalid_token")
+        if lacks_one(token.user):
+            raise exceptions.PermissionDenied(
+                "Your role needs a second factor: set it up on the account page.", code="second_factor_required"
+            )
         if token.scope == ApiToken.Scope.READ and request.method not in SAFE:
             raise exceptions.PermissionDenied("This key may only read.", code="token_scope")
         if token.used_at is None or now - token.used_at > SEEN_EVERY:

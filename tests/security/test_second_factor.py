@@ -287,3 +287,14 @@ def test_the_operator_takes_it_off(ann):
 def test_a_program_with_a_key_is_asked_for_no_code(ann):
     answer = Client().get("/api/v1/runs", headers={"Authorization": f"Token {token_of(ann)}"})
     assert answer.status_code == 403, "known, though it may not see runs"
+
+
+def test_a_key_made_before_a_role_had_to_have_one_waits_for_it_too(settings):
+    manager = PersonFactory(role="manager").user
+    key = {"headers": {"Authorization": f"Token {token_of(manager)}"}}
+    assert Client().get("/api/v1/people", **key).status_code == 200
+    settings.SECOND_FACTOR_ROLES = ["manager"]
+    refused = Client().get("/api/v1/people", **key)
+    assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_required")
+    TOTP.activate(manager, SECRET)
+    assert Client().get("/api/v1/people", **key).status_code == 200

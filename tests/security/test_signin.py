@@ -110,3 +110,48 @@ def test_passwords_are_hashed_with_argon2_and_short_or_common_ones_are_refused()
         with pytest.raises(ValidationError):
             validate_password(poor, User(username="annmarieann"))
     assert site_settings.SESSION_COOKIE_HTTPONLY
+
+
+def test_an_address_of_ones_own_house_is_one_visitor():
+    """A provider gives 64 bits to each house: who counts single addresses of IPv6 counts nothing."""
+    UserFactory(username="ann")
+    for number in range(signin.TRIES_PER_ACCOUNT):
+        sign_in("ann", "wrong", address=f"2001:db8:0:1::{number:x}")
+    assert not is_in(sign_in("ann", RIGHT, address="2001:db8:0:1:ffff::9"))
+    assert is_in(sign_in("ann", RIGHT, address="2001:db8:0:2::1"))
+    assert is_in(sign_in("ann", RIGHT, address="192.0.2.1"))
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "expected"),
+    [
+        ("unknown", None),
+        ("203.0.113.5:61234", None),
+        ("x" * 5000, None),
+        ("::ffff:203.0.113.5", "203.0.113.5"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("", "192.0.2.1"),
+    ],
+)
+def test_what_is_no_address_stops_nobody_and_is_not_kept(settings, forwarded, expected):
+    """PostgreSQL would refuse the row, and with it every sign-in."""
+    settings.BEHIND_PROXY = True
+    UserFactory(username="ann")
+    answer = Client(headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR="192.0.2.1").post(
+        reverse("login"), {"username": "ann", "password": RIGHT}
+    )
+    assert is_in(answer)
+    assert Event.objects.filter(kind="signed_in").get().address == expected
+
+
+def test_a_stolen_session_is_no_place_to_guess_the_password():
+    user = UserFactory(username="ann")
+    client = Client(REMOTE_ADDR="192.0.2.1")
+    client.force_login(user)
+    guess = {"old_password": "wrong", "new_password1": "7 quiet rivers", "new_password2": "7 quiet rivers"}
+    for _ in range(signin.TRIES_PER_ACCOUNT):
+        assert client.post(reverse("password_change"), guess).status_code == 400
+    assert client.post(reverse("password_change"), {**guess, "old_password": RIGHT}).status_code == 400
+    assert Event.objects.filter(kind="sign_in_failed", about="ann").count() == signin.TRIES_PER_ACCOUNT
+    user.refresh_from_db()
+    assert user.check_password(RIGHT)

@@ -227,3 +227,26 @@ def test_half_a_setting_is_refused_at_the_start(missing, tmp_path):
     environment = {"PATH": "/usr/bin:/bin", "EMOTIONS_VAR": str(tmp_path), **values}
     done = subprocess.run([sys.executable, "-c", "import config.settings"], env=environment, cwd=BASE_DIR, capture_output=True, text=True, check=False)  # fmt: skip
     assert "must be set together" in done.stderr
+
+
+def test_nobody_is_joined_to_the_account_that_happens_to_be_signed_in(server, settings):
+    """allauth's process=connect, by a link that a stranger sends: who is signed in there would own the account here."""
+    settings.OIDC_CREATE = True
+    bob = UserFactory(username="bob", email="bob@lab.example")
+    client = Client()
+    client.force_login(bob)
+    assert client.get(reverse("openid_connect_login"), {"process": "connect"}).status_code == 404
+    assert not SocialAccount.objects.exists()
+
+
+def test_an_address_that_nobody_verified_is_not_kept_for_its_owner_to_fall_into(server, settings):
+    settings.OIDC_CREATE = True
+    server.person = {**Server.person, "sub": "666", "email_verified": False}
+    stranger = Client()
+    go(server, stranger)
+    assert is_in(stranger)
+    assert User.objects.get().email == ""
+    server.person = {**Server.person, "preferred_username": "ann"}
+    go(server, Client())
+    assert {link.user.username for link in SocialAccount.objects.filter(uid="1001")} == {"ann"}, "an account of her own"
+    assert SocialAccount.objects.get(uid="666").user.username != "ann"
