@@ -177,6 +177,7 @@ class Assignment(models.Model):
     order = models.PositiveIntegerField(default=0, help_text="place in the person's queue")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     lease_token = models.UUIDField(null=True, blank=True, help_text="the browser tab that holds the lease")
+    expiries = models.PositiveSmallIntegerField(default=0, help_text="how often it was taken back from a tab that showed no life")
     draft = models.JSONField(default=dict)
     draft_saved_at = models.DateTimeField(null=True, blank=True)
     skip_reason = models.CharField(max_length=200, blank=True)
@@ -199,6 +200,7 @@ class Assignment(models.Model):
             models.Index(fields=["person", "order", "id"], condition=Q(state__in=["open", "leased"]), name="turn_queue"),
             models.Index(fields=["person", "round", "state"], name="turns_by_person"),
             models.Index(fields=["lease_expires_at"], condition=Q(state="leased"), name="leases"),
+            models.Index(fields=["expiries"], condition=Q(expiries__gt=0), name="turns_that_expired"),
         ]
 
 

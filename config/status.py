@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Sum
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -44,9 +44,11 @@ class Status:
     failures: list[dict[str, Any]]
     samples: dict[str, int]
     runs: dict[str, int]
+    gpus: dict[str, int]
     failed_tasks: int
     votes: int
     votes_last_minute: int
+    leases_expired: int
     disk_free: int
     disk_total: int
     beat_at: datetime | None
@@ -82,9 +84,11 @@ def _status(now: datetime) -> Status:
         failures=_failures(),
         samples=_counted(Sample, "state"),
         runs=_counted(Run, "state"),
+        gpus=_gpus(),
         failed_tasks=FailedTask.objects.filter(state="waiting").count(),
-        votes=Vote.objects.filter(undone_at__isnull=True).count(),
+        votes=Vote.objects.count(),
         votes_last_minute=Vote.objects.filter(created_at__gte=now - timedelta(minutes=1)).count(),
+        leases_expired=Assignment.objects.filter(expiries__gt=0).aggregate(total=Sum("expiries"))["total"] or 0,
         disk_free=disk.free,
         disk_total=disk.total,
         beat_at=PeriodicTask.objects.order_by("-last_run_at")
@@ -110,6 +114,15 @@ def _counted(model: Any, name: str) -> dict[str, int]:
     return dict(model.objects.order_by(name).values_list(name).annotate(Count("pk")))
 
 
+def _gpus() -> dict[str, int]:
+    """GPUs that training runs hold now, by machine; 0 for one that trains on its processor."""
+    held: dict[str, int] = {}
+    for host, device in Run.objects.filter(state=Run.State.RUNNING).values_list("host", "device"):
+        number, is_gpus, _ = device.partition(" × ")
+        held[host] = held.get(host, 0) + (int(number) if is_gpus else 0)
+    return held
+
+
 def _failures() -> list[dict[str, Any]]:
     """Failed videos by platform and cause (the word before the colon), the most frequent first."""
     counts: dict[tuple[str, str], int] = {}
@@ -117,7 +130,7 @@ def _failures() -> list[dict[str, Any]]:
         key = (platform, reason.partition(":")[0].strip() or "unknown")
         counts[key] = counts.get(key, 0) + number
     rows: list[dict[str, Any]] = [{"platform": platform, "cause": cause, "count": number} for (platform, cause), number in counts.items()]
-    return sorted(rows, key=lambda row: -row["count"])[:20]
+    return sorted(rows, key=lambda row: -row["count"])
 
 
 def _oldest(now: datetime) -> dict[str, float]:
@@ -190,7 +203,8 @@ def queue_lengths() -> dict[str, int | None]:
         return {queue: sum(name.endswith(f".{queue}.msg") for name in names) for queue in QUEUES}
     try:
         with app.connection_for_read(connect_timeout=2) as connection, connection.channel() as channel:
-            return {queue: channel.queue_declare(queue).message_count for queue in QUEUES}
+            # Declared as the workers do: a broker that keeps queues refuses another description of the same one.
+            return {queue: channel.queue_declare(queue, durable=True, auto_delete=False).message_count for queue in QUEUES}
     except _broker_errors():
         return dict.fromkeys(QUEUES)
 

@@ -18,6 +18,8 @@ from config import deadletter
 from config.history import LOGS, SORTS, history, kinds
 from config.models import Backup, FailedTask
 from config.status import Status, status, workers
+from crawler.models import Platform
+from crawler.platforms.outcomes import Outcome
 from crawler.selectors import LongList
 
 BACKUPS_SHOWN = 10
@@ -117,10 +119,14 @@ def _lines(now: Status) -> Iterator[str]:
     yield from _family("videos", "Videos by state", "state", now.videos)
     yield from _family("samples", "Samples by state", "state", now.samples)
     yield from _family("runs", "Training runs by state", "state", now.runs)
+    yield from _family("gpus_in_use", "GPUs that training runs hold, by machine", "host", now.gpus)
     yield "# HELP emotions_video_failures Failed videos by platform and cause\n# TYPE emotions_video_failures gauge\n"
-    for row in now.failures:
-        yield f'emotions_video_failures{{platform="{_label(row["platform"])}",cause="{_label(row["cause"])}"}} {row["count"]}\n'
-    yield from _one("votes_total", "Votes that count", now.votes, kind="counter")
+    for (platform, cause), number in _failures(now).items():
+        yield f'emotions_video_failures{{platform="{_label(platform)}",cause="{_label(cause)}"}} {number}\n'
+    yield from _one("votes_total", "Votes cast, those that were undone too", now.votes, kind="counter")
+    yield from _one(
+        "leases_expired_total", "Turns that were taken back from a person who showed no life", now.leases_expired, kind="counter"
+    )
     yield from _one("votes_last_minute", "Votes of the last minute", now.votes_last_minute)
     yield from _one("disk_free_bytes", "Room left for media, releases and runs", now.disk_free)
     yield from _one("disk_total_bytes", "Size of that disk", now.disk_total)
@@ -134,6 +140,12 @@ def _lines(now: Status) -> Iterator[str]:
     ):
         if at:
             yield from _one(name, "Seconds since the last one", round((now.now - at).total_seconds()))
+
+
+def _failures(now: Status) -> dict[tuple[str, str], int]:
+    """Every cause that a page can give counts from 0 on: an alert sees how a figure grows only once it is there."""
+    known = {(platform, str(cause)): 0 for platform in Platform.values for cause in Outcome}
+    return known | {(row["platform"], row["cause"]): row["count"] for row in now.failures}
 
 
 def _family(name: str, about: str, label: str, values: Mapping[str, float]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import BooleanField, Q, QuerySet
+from django.db.models import BooleanField, F, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -153,7 +153,8 @@ def leases_expire(*, now: datetime | None = None) -> int:
     ended = Q(lease_expires_at__lt=now) | Q(lease_expires_at__gt=impossible)
     gone = Assignment.objects.filter(ended, state=Assignment.State.LEASED)
     ids = list(gone.select_for_update(skip_locked=True).values_list("pk", flat=True)[:EXPIRE_AT_ONCE])
-    return Assignment.objects.filter(pk__in=ids).update(state=Assignment.State.OPEN, lease_token=None, lease_expires_at=None)
+    free = {"state": Assignment.State.OPEN, "lease_token": None, "lease_expires_at": None}
+    return Assignment.objects.filter(pk__in=ids).update(**free, expiries=F("expiries") + 1)
 
 
 @transaction.atomic

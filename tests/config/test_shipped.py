@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 
 import jsonschema
 import promql_parser
@@ -16,7 +17,9 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from config.models import Backup
 from config.settings import BASE_DIR
 from crawler.platforms.outcomes import Outcome
-from tests.factories import VideoFactory
+from qa.models import Release
+from tests.factories import SampleFactory, VideoFactory
+from training.models import Run
 
 MANIFESTS = sorted((BASE_DIR / "deploy" / "kubernetes").glob("*.yaml"))
 SCHEMAS = json.loads((BASE_DIR / "tests" / "fixtures" / "kubernetes" / "schemas.json").read_text())
@@ -143,6 +146,9 @@ def measured(db) -> dict[str, set[str]]:
     PeriodicTask.objects.create(name="x", task="x", crontab=every, last_run_at=timezone.now())
     Backup.objects.create(path="x", kind="sqlite", sha256="0" * 64, size_bytes=1, rows=1)
     VideoFactory(state="failed", number=None, reason="rule-failed: no rule reads it")
+    SampleFactory()
+    release = Release.objects.create(name="all-1", variant="all", seed=1, path="x", sha256="0" * 64, counts={})
+    Run.objects.create(recipe="debug", release=release, state="running", lease=uuid.uuid4(), host="here", device="1 × H200 (0)")
     found: dict[str, set[str]] = {"up": set()}
     for line in Client().get("/metrics").content.decode().splitlines():
         if match := re.fullmatch(r"(\w+)(?:\{(.*)\})? \S+", line):
@@ -173,6 +179,74 @@ def test_every_alert_asks_for_figures_and_labels_that_the_site_gives(measured):
         assert all(names <= labels for names in kept), rule["alert"]
         told = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
         assert told <= set.intersection(labels, *kept), f"{rule['alert']} tells of labels that its answer has not"
+
+
+def dashboard() -> dict:
+    return json.loads((BASE_DIR / "docker" / "grafana" / "emotions.json").read_text())
+
+
+def test_every_panel_of_the_dashboard_asks_for_figures_and_labels_that_the_site_gives(measured):
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) >= 12
+    for panel in panels:
+        for target in panel["targets"]:
+            asked = [node for node in parts(target["expr"]) if isinstance(node, promql_parser.VectorSelector)]
+            assert asked, panel["title"]
+            assert {node.name for node in asked} <= set(measured), panel["title"]
+            told = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            assert told <= set().union(*(measured[node.name] for node in asked)), panel["title"]
+
+
+def test_the_panels_of_the_dashboard_lie_beside_each_other():
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard()["panels"]:
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert max(x for x, _ in cells) < 24, panel["title"]
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_grafana_finds_prometheus_and_the_dashboard():
+    compose = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())["services"]
+    mounted = dict(volume.split(":")[:2] for volume in compose["grafana"]["volumes"])
+    (source,) = yaml.safe_load((BASE_DIR / "docker" / "grafana" / "datasources.yml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((BASE_DIR / "docker" / "grafana" / "dashboards.yml").read_text())["providers"]
+    assert source["url"] == "http://prometheus:9090"
+    assert {panel["datasource"]["uid"] for panel in dashboard()["panels"]} == {source["uid"]}
+    assert mounted["./docker/grafana/datasources.yml"].startswith("/etc/grafana/provisioning/datasources/")
+    assert mounted["./docker/grafana/dashboards.yml"].startswith("/etc/grafana/provisioning/dashboards/")
+    assert mounted["./docker/grafana/emotions.json"].rpartition("/")[0] == provider["options"]["path"]
+    assert set(compose["grafana"]["profiles"]) == set(compose["prometheus"]["profiles"])
+
+
+def test_the_browser_that_opens_strangers_pages_reaches_neither_database_nor_queue_nor_site():
+    services = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())["services"]
+    beside = {
+        name for name, service in services.items() if set(service.get("networks", ["default"])) & set(services["selenium"]["networks"])
+    }
+    assert beside == {"selenium", "worker-crawl"}
+
+
+@pytest.mark.parametrize(("port", "expected"), [("", ""), ("443", ""), ("8443", ":8443"), ("4430", ":4430")])
+def test_plain_http_is_sent_on_to_the_port_that_browsers_find(tmp_path, port, expected):
+    script = (
+        (BASE_DIR / "docker" / "proxy-start.sh").read_text().replace("/tmp/nginx", str(tmp_path)).replace("exec nginx", "exit 0; nginx")
+    )
+    subprocess.run(["sh", "-c", script], check=True, env={"PATH": "/usr/bin:/bin", "HTTPS_PORT": port})
+    assert f'set $port "{expected}";' in (tmp_path / "site.conf").read_text()
+    assert "return 308 https://$host$port$request_uri;" in (BASE_DIR / "docker" / "nginx.conf").read_text()
+    compose = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())["services"]["proxy"]
+    assert compose["environment"]["HTTPS_PORT"] in compose["ports"][0]
+
+
+def test_the_proxy_of_the_cluster_knows_its_visitors_and_no_secret_but_its_certificate():
+    found = {document["kind"]: document["spec"] for name, document in DOCUMENTS if document["metadata"]["name"] == "proxy"}
+    assert found["Service"]["externalTrafficPolicy"] == "Local", (
+        "else all visitors have one address, and wait for each other's wrong passwords"
+    )
+    (secrets,) = (volume["secret"] for volume in found["Deployment"]["template"]["spec"]["volumes"] if "secret" in volume)
+    assert {item["key"] for item in secrets["items"]} == {"tls_certificate", "tls_key"}
 
 
 def test_the_causes_that_an_alert_waits_for_are_those_that_the_crawler_gives():

@@ -1,4 +1,6 @@
+import uuid
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
@@ -6,11 +8,15 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from kombu.transport import virtual
 
+from annotation.services import leases_expire
 from config import status as site
 from config.models import Backup
 from crawler.models import Stage, Tombstone
-from tests.factories import UserFactory, VideoFactory
+from qa.models import Release
+from tests.factories import AssignmentFactory, UserFactory, VideoFactory, VoteFactory
+from training.models import Run
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -112,6 +118,53 @@ def test_messages_in_the_queue_are_counted():
         assert site.queue_lengths()["gpu"] == before + 1
     finally:
         message.unlink()
+
+
+def test_queues_are_asked_for_as_the_workers_declare_them(settings, monkeypatch):
+    """A broker that keeps queues (RabbitMQ) refuses another description of one that is there, which would read as being away."""
+    from celery import Celery
+
+    settings.CELERY_BROKER_URL = "memory://"
+    asked = []
+
+    def declare(self, queue=None, passive=False, **description):
+        asked.append(description)
+        return SimpleNamespace(message_count=7)
+
+    monkeypatch.setattr(virtual.Channel, "queue_declare", declare)
+    monkeypatch.setattr(site, "app", Celery(broker="memory://", set_as_current=False))
+    assert site.queue_lengths() == dict.fromkeys(site.QUEUES, 7)
+    assert asked == [{"durable": True, "auto_delete": False}] * 3
+
+
+def test_what_is_counted_as_ever_growing_never_shrinks(client, healthy):
+    """Prometheus takes a counter that went down for one that began anew, and adds all of it once more."""
+    vote = VoteFactory()
+
+    def told(name: str) -> float:
+        return next(float(line.split()[1]) for line in client.get("/metrics").content.decode().splitlines() if line.startswith(f"{name} "))
+
+    assert told("emotions_votes_total") == 1
+    type(vote).objects.filter(pk=vote.pk).update(undone_at=timezone.now())
+    assert told("emotions_votes_total") == 1
+    turn = AssignmentFactory(state="leased", lease_expires_at=timezone.now() - timedelta(hours=1))
+    for _ in range(2):
+        leases_expire()
+        assert told("emotions_leases_expired_total") == 1
+    type(turn).objects.filter(pk=turn.pk).update(state="submitted")
+    assert told("emotions_leases_expired_total") == 1
+
+
+def test_gpus_are_told_by_machine_and_every_failure_is_told(client, healthy, tmp_path):
+    release = Release.objects.create(name="all-1", variant="all", seed=1, path=str(tmp_path), sha256="0" * 64, counts={})
+    for host, device in (("a", "2 × H200 (0, 1)"), ("a", "1 × H200 (2)"), ("b", "CPU")):
+        Run.objects.create(recipe="debug", release=release, state="running", lease=uuid.uuid4(), host=host, device=device)
+    for number in range(25):
+        VideoFactory(state="failed", number=None, platform="douyin", reason=f"odd {number}: x")
+    lines = client.get("/metrics").content.decode().splitlines()
+    assert {'emotions_gpus_in_use{host="a"} 3', 'emotions_gpus_in_use{host="b"} 0'} <= set(lines)
+    assert sum('cause="odd ' in line for line in lines) == 25
+    assert 'emotions_video_failures{platform="tiktok",cause="blocked"} 0' in lines
 
 
 @pytest.fixture
