@@ -19,13 +19,14 @@ from qa.selectors.crosscheck import (
     stages,
 )
 from qa.selectors.lineage import lineage, video_find
-from qa.selectors.mos import mos_next, mos_numbers, mos_progress, mos_studies
+from qa.selectors.mos import clips_there, mos_items, mos_next, mos_numbers, mos_progress, mos_studies
 from qa.selectors.opinions import difficulties, measured_people, opinions_numbers, opinions_whole, second_look, second_opinion_numbers
 from qa.selectors.releases import (
     Cast,
     Drift,
     Labelled,
     labelled_videos,
+    labels_by_video,
     posteriors,
     release_drift,
     release_facts,
@@ -58,6 +59,7 @@ __all__ = [
     "behind_rows",
     "candidates",
     "class_mix",
+    "clips_there",
     "dataset_numbers",
     "dataset_version",
     "difficulties",
@@ -65,11 +67,13 @@ __all__ = [
     "intra_annotator",
     "label_votes",
     "labelled_videos",
+    "labels_by_video",
     "ladder_counts",
     "last_report",
     "lineage",
     "measured_people",
     "member_votes",
+    "mos_items",
     "mos_next",
     "mos_numbers",
     "mos_progress",

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.models import LABEL, Person, Rung, Sample, Vote
+from annotation.models import LABEL, Person, Sample, Vote
 from annotation.rules.taxonomy import EMOTIONS
 from qa.rules import agreement
-from qa.selectors.votes import RUNGS, SampleFacts, VoteTable, label_votes, sample_facts, vote_table
+from qa.selectors.votes import MEMBER, RUNGS, SampleFacts, VoteTable, label_data, vote_table
 
 NUM_MEMBERS = 3
 NUM_RESAMPLES = 1000
 SEED = 20260504  # the same votes give the same interval
-MEMBER = RUNGS.index(Rung.MEMBER)
 
 
 def agreement_numbers() -> dict[str, Any]:
@@ -25,7 +24,7 @@ def agreement_numbers() -> dict[str, Any]:
 
     Coefficients are over the three members' votes; a coefficient that is undefined has a `why` in place of its value.
     """
-    votes, facts = vote_table(label_votes()), sample_facts()
+    votes, facts = label_data()
     members = votes.where(votes.rung == MEMBER)
     samples, ratings = members.matrix()
     place = facts.place(samples)

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+from django.db.models import QuerySet
 
 from annotation.models import Person
+from crawler.models import Video
 from qa.models import MosItem, MosRating, MosStudy
 from qa.rules import mos
+from qa.selectors.columns import CHUNK
+
+
+def mos_items(study: MosStudy) -> QuerySet[MosItem]:
+    """The clips of the mix but for those of ours that were taken down or dropped since."""
+    ours = dict(study.items.exclude(release__variant="imported").values_list("pk", "file"))
+    there = clips_there(ours.values())
+    return study.items.exclude(pk__in=[pk for pk, file in ours.items() if file not in there])
+
+
+def clips_there(files: Iterable[str]) -> set[str]:
+    """Of the clips of our releases (train/00000012.mp4) those that may still be shown: only an accepted video has its number."""
+    numbers = {int(PurePosixPath(file).stem): file for file in files}
+    wanted, found = list(numbers), set()
+    for start in range(0, len(wanted), CHUNK):
+        there = Video.objects.filter(number__in=wanted[start : start + CHUNK]).values_list("number", flat=True)
+        found |= {numbers[number] for number in there}
+    return found
 
 
 def mos_next(study: MosStudy, person: Person) -> MosItem | None:
     """The first clip of the mix that this person has not rated."""
-    return study.items.exclude(ratings__person=person).order_by("order").first()
+    return mos_items(study).exclude(ratings__person=person).order_by("order").first()
 
 
 def mos_progress(study: MosStudy, person: Person) -> tuple[int, int]:
-    return MosRating.objects.filter(item__study=study, person=person).count(), study.items.count()
+    """How many clips this person has rated, and of how many."""
+    items = mos_items(study)
+    return items.filter(ratings__person=person).count(), items.count()
 
 
 def mos_studies() -> list[dict[str, Any]]:

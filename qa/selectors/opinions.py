@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from annotation.models import Person, Sample
 from annotation.rules.taxonomy import EMOTIONS
 from qa.rules import truth
-from qa.selectors.votes import SampleFacts, VoteTable, label_votes, sample_facts, vote_table
+from qa.selectors.votes import SampleFacts, VoteTable, label_data, label_votes, vote_table
 
 LEAST_VOTES = 30  # of a person whose confusion is to be measured
 
 
 def second_opinion_numbers(*, model: str = "dawid_skene", limit: int = 50) -> dict[str, Any]:
     """One model's ability of each person, and the decided labels it believes least; with GLAD how hard each of these is."""
-    votes, facts = vote_table(label_votes()), sample_facts()
+    votes, facts = label_data()
     if not len(votes):
         return {"model": model, "people": [], "labels": []}
     opinion = _fitted(votes, model)
@@ -39,7 +39,7 @@ def opinions_numbers(*, limit: int = 50) -> dict[str, Any]:
 
     A label is listed by the mean of the three beliefs in it, least believed first.
     """
-    votes, facts = vote_table(label_votes()), sample_facts()
+    votes, facts = label_data()
     if not len(votes):
         return {"people": [], "labels": [], "hardest": []}
     opinions = {model: _fitted(votes, model) for model in truth.MODELS}
@@ -74,7 +74,7 @@ def opinions_numbers(*, limit: int = 50) -> dict[str, Any]:
 
 def opinions_whole() -> dict[str, list[dict[str, Any]]]:
     """What each model says of everybody and of every sample: people (ability), samples (posterior of each emotion, difficulty by GLAD)."""
-    votes, facts = vote_table(label_votes()), sample_facts()
+    votes, facts = label_data()
     if not len(votes):
         return {"people": [], "samples": []}
     opinions = {model: _fitted(votes, model) for model in truth.MODELS}
@@ -118,9 +118,8 @@ def measured_people() -> dict[str, NDArray[np.float64]]:
     return found
 
 
-def difficulties() -> dict[int, float]:
-    """Sample id → how hard GLAD finds it, 1/β; empty without votes."""
-    votes = vote_table(label_votes())
+def difficulties(votes: VoteTable) -> dict[int, float]:
+    """Sample id → how hard GLAD finds it from these votes, 1/β; empty without votes."""
     if not len(votes):
         return {}
     opinion = _fitted(votes, "glad")

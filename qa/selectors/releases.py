@@ -16,7 +16,7 @@ from qa.models import Release, ReleaseItem, ReleaseJob, SimulationJob
 from qa.rules.agreement import fleiss_kappa, patterns
 from qa.rules.truth import second_opinion
 from qa.selectors.columns import CHUNK
-from qa.selectors.votes import label_votes, member_votes, vote_table
+from qa.selectors.votes import MEMBER, VoteTable, label_votes
 
 
 class Labelled(NamedTuple):
@@ -52,7 +52,7 @@ class Cast(NamedTuple):
 def labelled_videos() -> list[Labelled]:
     """Every video that may be released, by number: accepted still, label decided. Taken-down and dropped ones are not among them."""
     rows = (
-        Sample.objects.filter(state=Sample.State.DECIDED, video__state=Video.State.ACCEPTED)
+        _releasable()
         .order_by("video__number")
         .values_list(
             "pk",
@@ -76,6 +76,10 @@ def labelled_videos() -> list[Labelled]:
     return [Labelled._make(row) for row in rows.iterator(chunk_size=CHUNK)]
 
 
+def _releasable() -> QuerySet[Sample]:
+    return Sample.objects.filter(state=Sample.State.DECIDED, video__state=Video.State.ACCEPTED)
+
+
 def votes_by_sample() -> dict[int, list[Cast]]:
     """Sample id → the votes that led to its label, in the order they came."""
     found: dict[int, list[Cast]] = defaultdict(list)
@@ -85,20 +89,23 @@ def votes_by_sample() -> dict[int, list[Cast]]:
     return found
 
 
-def posteriors() -> dict[int, tuple[float, ...]]:
-    """Sample id → probability of each emotion by Dawid–Skene over all votes for labels; empty without votes."""
-    table = vote_table(label_votes())
-    if not len(table):
+def labels_by_video() -> dict[int, str]:
+    """Video id → label, of every video that may be released."""
+    return dict(_releasable().values_list("video_id", "label"))
+
+
+def posteriors(votes: VoteTable) -> dict[int, tuple[float, ...]]:
+    """Sample id → probability of each emotion by Dawid–Skene over these votes for labels; empty without votes."""
+    if not len(votes):
         return {}
-    opinion = second_opinion(table.sample, table.person, table.emotion, num_categories=len(EMOTIONS))
+    opinion = second_opinion(votes.sample, votes.person, votes.emotion, num_categories=len(EMOTIONS))
     return {int(sample): tuple(row) for sample, row in zip(opinion.samples, opinion.posterior.round(4).tolist(), strict=True)}
 
 
-def release_facts() -> dict[str, Any]:
-    """Numbers for a release's card. `labelled_until` is the day of the last decision, so that it depends on the data alone."""
+def release_facts(votes: VoteTable) -> dict[str, Any]:
+    """Numbers for a release's card, from the votes for labels. `labelled_until` is the day of the last decision, so that it depends on the data alone."""
     people = Person.objects.filter(votes__round=LABEL, votes__undone_at__isnull=True).distinct()
-    ratings = vote_table(member_votes()).matrix()[1]
-    confidence = vote_table(label_votes()).confidence
+    ratings = votes.where(votes.rung == MEMBER).matrix()[1]
     last = Sample.objects.filter(state=Sample.State.DECIDED).order_by("-decided_at").values_list("decided_at", flat=True).first()
     tables = Vote.objects.filter(round=LABEL, undone_at__isnull=True).order_by("-adjective_table").values_list("adjective_table", flat=True)
     return {
@@ -106,7 +113,7 @@ def release_facts() -> dict[str, Any]:
         "num_simulated": people.filter(is_simulated=True).count(),
         "num_groups": Group.objects.filter(samples__state=Sample.State.DECIDED).distinct().count(),
         "fleiss_kappa": _kappa_or_none(ratings),
-        "mean_confidence": None if np.isnan(confidence).all() else float(np.nanmean(confidence)),
+        "mean_confidence": None if np.isnan(votes.confidence).all() else float(np.nanmean(votes.confidence)),
         "labelled_until": f"{last:%Y-%m-%d}" if last else None,
         "adjective_table": tables.first() or TABLE_VERSION,
     }

@@ -17,6 +17,7 @@ from qa.selectors.columns import columns_of
 
 CODES = {emotion: code for code, emotion in enumerate(EMOTIONS)}
 RUNGS = tuple(Rung.values)
+MEMBER = RUNGS.index(Rung.MEMBER)
 ROW = np.dtype([("sample", "i8"), ("pk", "i8"), ("person", "i8"), ("emotion", "i1"), ("rung", "i1"), ("confidence", "f8")])
 LABEL_ROW = np.dtype([("sample", "i8"), ("label", "i1")])
 
@@ -119,6 +120,12 @@ def sample_facts() -> SampleFacts:
         np.array(columns[3], dtype=str),
         np.array([f"{when:%Y-%m}" if when else "" for when in columns[4]], dtype=str),
     )
+
+
+def label_data() -> tuple[VoteTable, SampleFacts]:
+    """The votes for labels and the facts about their samples; one that is flagged out between the two readings is in neither."""
+    votes, facts = vote_table(label_votes()), sample_facts()
+    return votes.where(np.isin(votes.sample, facts.sample)), facts
 
 
 def _code(field: str, names: Sequence[str], *, other: int | None = None) -> Case:

@@ -6,14 +6,16 @@ from annotation.models import Assignment, Person
 from crawler.models import Stage, Video
 from qa.models import AdjustmentStep, MosStudy, Release
 from qa.selectors.crosscheck import LIVE
+from qa.selectors.mos import mos_next
 
 
 def waiting_for(person: Person | None) -> dict[str, int]:
     """Counts by name; what is one's own is 0 for a user without a place among the people."""
+    is_expert = person is not None and person.role == Person.Role.EXPERT
     return {
         "turns": Assignment.objects.filter(person=person, state__in=LIVE).count() if person else 0,
         "tests": int(person is not None and person.role == Person.Role.ANNOTATOR and person.qualified_at is None),
-        "studies": MosStudy.objects.exclude(items__ratings__person=person).distinct().count() if person else 0,
+        "studies": sum(mos_next(study, person) is not None for study in MosStudy.objects.all()) if is_expert else 0,
         "reviews": Video.objects.filter(state=Video.State.REVIEW).count(),
         "stages": Stage.objects.filter(state__in=[Stage.State.PLANNED, Stage.State.RUNNING]).count(),
         "proposals": AdjustmentStep.objects.filter(state=AdjustmentStep.State.PROPOSED).count(),

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 from django.core.exceptions import ValidationError
+from django.core.validators import slug_re
 from django.db import transaction
 from django.utils.text import slugify
 
 from annotation.models import Person
-from qa import export
+from qa import export, selectors
 from qa.models import MosItem, MosRating, MosStudy, Release
 from qa.rules import mos
 from qa.services.releases import code_version
+
+NAME_LENGTH = 60  # of a release, of a study
 
 
 def dataset_import(folder: Path | str, *, name: str, out_dir: Path | str, seed: int = 0, media: str = "link", user: Any = None) -> Release:
@@ -24,8 +27,8 @@ def dataset_import(folder: Path | str, *, name: str, out_dir: Path | str, seed: 
     Raises ValidationError when the folder holds no dataset or the name is taken by something else.
     """
     slug = slugify(name)
-    if not slug:
-        raise ValidationError(f"{name!r} is not a name: use letters and digits", code="name")
+    if not slug or len(slug) > NAME_LENGTH:
+        raise ValidationError(f"{name!r} is not a name: use letters and digits, {NAME_LENGTH} at most", code="name")
     target = Path(out_dir).resolve() / slug
     try:
         counts = export.write_imported(target, export.find_clips(Path(folder)), name=name, seed=seed, media=media)
@@ -60,6 +63,8 @@ def mos_sample(
     Without a total the corrected sample-size formula gives it, for the clips of all datasets together. Raises
     ValidationError when the name is taken, a release has no clips in its folder, or a number is outside its range.
     """
+    if not slug_re.match(name) or len(name) > NAME_LENGTH:
+        raise ValidationError(f"{name!r} cannot be part of an address: use letters, digits and hyphens, {NAME_LENGTH} at most", code="name")
     if MosStudy.objects.filter(name=name).exists():
         raise ValidationError(f"a study called {name} exists already", code="name")
     clips = {release: _clips(release) for release in releases}
@@ -73,14 +78,15 @@ def mos_sample(
         raise ValidationError(str(error), code="size") from error
     rng = np.random.default_rng(seed)
     study = MosStudy.objects.create(name=name, seed=seed, margin=margin, confidence=confidence, created_by=user)
-    chosen = [
+    items = [
         MosItem(study=study, dataset=_dataset(release), release=release, file=file, label=label)
         for release, rows in clips.items()
         for file, label in (rows[i] for i in rng.permutation(len(rows))[: shares[release.name]].tolist())
     ]
-    for item, order in zip(chosen, rng.permutation(len(chosen)).tolist(), strict=True):
+    for item, order in zip(items, rng.permutation(len(items)).tolist(), strict=True):
         item.order = order + 1
-    MosItem.objects.bulk_create(chosen, batch_size=2000)
+    # In the order of the mix: a rater sees the row's number in the clip's address, and it must not tell datasets apart.
+    MosItem.objects.bulk_create(sorted(items, key=lambda item: item.order), batch_size=2000)
     return study
 
 
@@ -92,10 +98,10 @@ def mos_rate(item: MosItem, person: Person, *, score: int) -> MosRating:
 
 
 def _clips(release: Release) -> list[tuple[str, str]]:
-    rows = export.read_rows(release.folder)
-    return sorted(
-        (f"{row['split']}/{name}", row["label"]) for name, row in rows.items() if (release.folder / row["split"] / name).is_file()
-    )
+    """Its clips that lie in the folder, and their labels; of ours those that may still be shown."""
+    labels = {f"{row['split']}/{name}": row["label"] for name, row in export.read_rows(release.folder).items()}
+    shown = labels if release.variant == "imported" else selectors.clips_there(labels)
+    return sorted((file, label) for file, label in labels.items() if file in shown and (release.folder / file).is_file())
 
 
 def _dataset(release: Release) -> str:

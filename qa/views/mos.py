@@ -35,7 +35,7 @@ def mos_study(request: HttpRequest, name: str) -> HttpResponse:
     """The next clip of the mix; a rating posted here is kept and the next one shown."""
     study, person = get_object_or_404(MosStudy, name=name), _person(request)
     if request.method == "POST":
-        item = get_object_or_404(MosItem, study=study, pk=_number(request.POST.get("item")))
+        item = get_object_or_404(selectors.mos_items(study), pk=_number(request.POST.get("item")))
         try:
             services.mos_rate(item, person, score=_number(request.POST.get("score")))
         except ValidationError as error:
@@ -50,8 +50,9 @@ def mos_study(request: HttpRequest, name: str) -> HttpResponse:
 @login_required
 @permission_required("annotation.decide_as_expert", raise_exception=True)
 def mos_clip(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The clip of an item; only files inside the release's folder."""
-    item = get_object_or_404(MosItem.objects.select_related("release"), pk=pk)
+    """The clip of an item, unless it was taken down since; only files inside the release's folder."""
+    item = get_object_or_404(MosItem.objects.select_related("study", "release"), pk=pk)
+    get_object_or_404(selectors.mos_items(item.study), pk=pk)
     path = item.release.folder / item.file
     if not path.resolve().is_relative_to(item.release.folder.resolve()) or not path.is_file():
         raise Http404
