@@ -5,7 +5,7 @@ from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
 from qa.export.description import Description
 from qa.export.formats import FORMATS
 from qa.export.imported import find_clips, write_imported
-from qa.export.release import MEDIA, ReleaseError, counts_of, read_manifest, read_rows, sha256_of, verify, write_release
+from qa.export.release import MEDIA, Progress, ReleaseError, counts_of, read_manifest, read_rows, sha256_of, verify, write_release
 
 __all__ = [
     "CLASSES",
@@ -16,6 +16,7 @@ __all__ = [
     "Archive",
     "Clip",
     "Description",
+    "Progress",
     "ReleaseError",
     "counts_of",
     "find_clips",

@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from qa.export.release import read_manifest
+from qa.export.release import ReleaseError, is_inside, read_manifest
 
 BLOCK = 1 << 18
 
@@ -19,6 +19,8 @@ class Archive:
 
     def __init__(self, folder: Path, *, name: str) -> None:
         names = ["release.json", *read_manifest(folder)["files"]]
+        if strange := [path for path in names if not is_inside(folder, folder / path)]:
+            raise ReleaseError(f"{strange[0]}: leads out of the folder")
         self.paths = [folder / path for path in names]
         self.headers = [_header(f"{name}/{path}", (folder / path).stat().st_size) for path in names]
 

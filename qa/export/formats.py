@@ -19,7 +19,8 @@ from qa.export.clips import CLASSES, SPLITS, Clip
 CHUNK_BYTES = 256 * 2**20  # of clips in one parquet file or shard
 CHUNK_CLIPS = 5000
 ROW_GROUP_BYTES = 32 * 2**20
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_metadata(folder: Path, clips: Sequence[Clip], *, with_media: bool, variant: str) -> None:
@@ -28,7 +29,7 @@ def write_metadata(folder: Path, clips: Sequence[Clip], *, with_media: bool, var
         (folder / split).mkdir(exist_ok=True)
         with (folder / split / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
             for clip in chosen:
-                lines.write(_json(clip.fields()) + "\n")
+                lines.write(one_line(clip.fields()) + "\n")
 
 
 def write_parquet(folder: Path, clips: Sequence[Clip], *, with_media: bool, variant: str) -> None:
@@ -54,7 +55,7 @@ def write_shards(folder: Path, clips: Sequence[Clip], *, with_media: bool, varia
         for number, chunk in enumerate(_chunks(chosen)):
             with tarfile.open(folder / "shards" / f"{split}-{number:06d}.tar", "w", format=tarfile.USTAR_FORMAT) as shard:
                 for clip in chunk:
-                    _add(shard, f"{clip.name}.json", _json(clip.fields()).encode())
+                    _add(shard, f"{clip.name}.json", one_line(clip.fields()).encode())
                     if with_media:
                         with clip.source.open("rb") as media:
                             _add(shard, f"{clip.name}.mp4", media)
@@ -69,7 +70,7 @@ def write_lists(folder: Path, clips: Sequence[Clip], *, with_media: bool, varian
         _write_lines(lists / f"{split}list01.txt", (f"{clip.label}/{clip.name} {CLASSES.index(clip.label) + 1}" for clip in chosen))
     subset = {"train": "training", "test": "validation"}
     database = {clip.name: {"subset": subset[clip.split], "annotations": {"label": clip.label}} for clip in clips}
-    content = _json({"labels": list(CLASSES), "database": database})
+    content = one_line({"labels": list(CLASSES), "database": database})
     (lists / f"eMotions6_01_{variant}.json").write_text(content + "\n", encoding="utf-8")
 
 
@@ -150,5 +151,6 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+def one_line(value: Any) -> str:
+    """On one line for every reader: some take U+0085, U+2028 and U+2029 for the end of a line."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).translate(LINE_ENDS)

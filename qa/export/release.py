@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from qa.export.formats import FORMATS, write_metadata
 
 FORMAT_VERSION = 1
 MEDIA = ("link", "copy", "s3", "none")
-BLOCK = 1 << 20
+PARTS = {"files": dict, "counts": dict, "classes": list, "media": bool}  # of release.json
+Progress = Callable[[int, int], None]
 
 
 class ReleaseError(ValueError):
@@ -31,10 +33,11 @@ class ReleaseError(ValueError):
 
 
 def write_release(
-    target: Path, clips: Sequence[Clip], about: Description, *, progress: Callable[[int, int], None] | None = None
+    target: Path, clips: Sequence[Clip], about: Description, *, progress: Progress | None = None, check: Callable[[], None] | None = None
 ) -> tuple[Path, bool]:
     """The release folder and whether it is new; where the very same release already lies there, it stays untouched.
 
+    check: asked last, before the folder takes its place; what it raises leaves nothing behind.
     Raises ReleaseError when the target holds something else, a clip's file is missing, or a name in media or formats is unknown.
     """
     _check(about, clips)
@@ -42,6 +45,8 @@ def write_release(
     draft = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     try:
         _write(draft, clips, about, progress)
+        if check:
+            check()
         return put(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -62,7 +67,7 @@ def verify(folder: Path) -> list[str]:
     listed = manifest["files"]
     for name, facts in listed.items():
         path = folder / name
-        if not _is_inside(folder, path):
+        if not is_inside(folder, path):
             problems.append(f"{name}: leads out of the folder")
         elif not path.is_file():
             problems.append(f"{name}: missing")
@@ -87,7 +92,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if (
         not isinstance(manifest, dict)
         or manifest.get("format_version") != FORMAT_VERSION
-        or not all(isinstance(manifest.get(key), kind) for key, kind in (("files", dict), ("counts", dict), ("classes", list)))
+        or not all(isinstance(manifest.get(key), kind) for key, kind in PARTS.items())
+        or not all(isinstance(facts, dict) and {"sha256", "bytes"} <= set(facts) for facts in manifest["files"].values())
+        or not all(isinstance(name, str) for name in manifest["classes"])
     ):
         raise ReleaseError(f"{path} is not a release of format {FORMAT_VERSION}")
     return manifest
@@ -100,13 +107,25 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
         path = folder / split / "metadata.jsonl"
         if not path.is_file():
             continue
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                row = json.loads(line)
-                rows[row["file_name"]] = row | {"split": split}
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise ReleaseError(f"{path}:{number}: not a row with file_name ({error})") from None
+        for number, row in json_lines(path):
+            if not isinstance(row.get("file_name"), str):
+                raise ReleaseError(f"{path}:{number}: not a row with file_name")
+            rows[row["file_name"]] = row | {"split": split}
     return rows
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each line's number and object. Raises ReleaseError naming the line that is none."""
+    with path.open(encoding="utf-8", newline="\n") as lines:  # only \n ends a line: a text may hold U+2028
+        number = 0
+        try:
+            for number, line in enumerate(lines, start=1):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ReleaseError(f"{path}:{number}: not an object")
+                yield number, row
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ReleaseError(f"{path}:{number}: {error}") from None
 
 
 def counts_of(clips: Sequence[Clip]) -> dict[str, dict[str, int]]:
@@ -135,18 +154,20 @@ def _check(about: Description, clips: Sequence[Clip]) -> None:
                 )
 
 
-def _write(draft: Path, clips: Sequence[Clip], about: Description, progress: Callable[[int, int], None] | None) -> None:
-    with_media = about.with_media
+def _write(draft: Path, clips: Sequence[Clip], about: Description, progress: Progress | None) -> None:
+    with_media, progress = about.with_media, progress or (lambda done, total: None)
     draft.mkdir()
     write_metadata(draft, clips, with_media=with_media, variant=about.variant)
     files: dict[str, dict[str, Any]] = {}
     if with_media:
         for done, clip in enumerate(clips, start=1):
             files[f"{clip.split}/{clip.file_name}"] = _place(clip, draft / clip.split / clip.file_name, about.media)
-            if progress:
-                progress(done, len(clips))
+            progress(done, len(clips))
+        # What was compared with its sha256 is what the other formats hold, whatever happens to the store meanwhile.
+        clips = [replace(clip, source=draft / clip.split / clip.file_name) for clip in clips]
     for name in about.formats:
         FORMATS[name](draft, clips, with_media=with_media, variant=about.variant)
+        progress(len(clips), len(clips))  # a sign of life: each may take many minutes
     counts = counts_of(clips)
     (draft / "README.md").write_text(card.render(about, clips, counts), encoding="utf-8")
     (draft / "croissant.json").write_text(croissant.render(draft, about, clips), encoding="utf-8")
@@ -180,7 +201,10 @@ def write_manifest(folder: Path, files: dict[str, dict[str, Any]], facts: Mappin
 
 
 def _place(clip: Clip, path: Path, media: str) -> dict[str, Any]:
-    facts = place_file(clip.source, path, media)
+    try:
+        facts = place_file(clip.source, path, media)
+    except FileNotFoundError:
+        raise ReleaseError(f"{clip.file_name}: {clip.source} went away while the release was written: make it again") from None
     if clip.sha256 and facts["sha256"] != clip.sha256:
         raise ReleaseError(f"{clip.file_name}: {clip.source} is no longer the file that was accepted (its sha256 differs)")
     return facts
@@ -217,7 +241,7 @@ def _verify_rows(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
         return [str(error)]
     counts = {split: dict.fromkeys(manifest["classes"], 0) for split in SPLITS}
     for name, row in rows.items():
-        if row.get("label") not in counts[row["split"]]:
+        if row.get("label") not in manifest["classes"]:
             return [f"{row['split']}/{name}: its label {row.get('label')!r} is not a class of release.json"]
         counts[row["split"]][row["label"]] += 1
     if counts != manifest["counts"]:
@@ -229,9 +253,9 @@ def _verify_rows(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
             if f"{row['split']}/{name}" not in manifest["files"]
         ]
     told = {f"{row['split']}/{name}": row["media_key"] for name, row in rows.items() if "media_key" in row}
-    objects = {name: facts["key"] for name, facts in manifest.get("objects", {}).items()}
+    objects = {name: facts.get("key") for name, facts in manifest.get("objects", {}).items()}
     return [] if told == objects else ["release.json: its keys are not those of metadata.jsonl"]
 
 
-def _is_inside(folder: Path, path: Path) -> bool:
+def is_inside(folder: Path, path: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve()) and not path.is_symlink()

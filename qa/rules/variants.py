@@ -39,9 +39,9 @@ def largest_remainder(counts: Mapping[str, int], total: int) -> dict[str, int]:
     available = sum(counts.values())
     if total > available:
         raise TooFew(f"{total:,} videos are asked for and {available:,} are labelled")
-    quota = {name: count * total / available for name, count in counts.items()} if available else dict.fromkeys(counts, 0.0)
-    shares = {name: int(value) for name, value in quota.items()}
-    by_remainder = sorted(counts, key=lambda name: shares[name] - quota[name])
+    parts = {name: divmod(count * total, available or 1) for name, count in counts.items()}  # whole numbers: no tie is broken by rounding
+    shares = {name: whole for name, (whole, _) in parts.items()}
+    by_remainder = sorted(counts, key=lambda name: -parts[name][1])
     for name in by_remainder[: total - sum(shares.values())]:
         shares[name] += 1
     return shares
@@ -70,7 +70,7 @@ def balanced(labels: NDArray[np.str_], *, seed: int, allow_short: bool = False, 
     """eMotions_balanced: 4,000 Excitation, 3,000 Neutral and all videos of the other emotions."""
     limits = BALANCED_LIMITS if limits is None else limits
     counts = emotion_counts(labels)
-    short = [f"{name}: {counts.get(name, 0):,} of {limit:,}" for name, limit in limits.items() if counts.get(name, 0) < limit]
+    short = [f"{name}: {counts.get(name, 0):,} of {limit:,}" for name, limit in sorted(limits.items()) if counts.get(name, 0) < limit]
     if short and not allow_short:
         raise TooFew(
             f"too few videos for the balanced variant ({'; '.join(short)}): label more, or allow a short one (--allow-short) to take all there are"

@@ -50,21 +50,28 @@ def releases_ask(
 def release_job_run(job_id: int) -> Release | None:
     """Makes the release of a job; None, and the job says why, where it cannot be made. A job that is over stays as it is.
 
-    The folder of a job whose worker died is swept away with its drafts.
+    The folder of a job whose worker died is swept away with its drafts, unless the release in it was registered already.
     """
     job = job_take(ReleaseJob, job_id, clips_done=0)
     if job is None:
         return None
-    folder = Path(settings.RELEASES_DIR) / "site" / str(job.pk)
-    shutil.rmtree(folder, ignore_errors=True)  # nothing in it is registered: the job would be over
+    folder = (Path(settings.RELEASES_DIR) / "site" / str(job.pk)).resolve()
     with job_ending(job) as outcome:
-        release = release_make(
-            variant=job.variant, seed=job.seed, out_dir=folder, user=job.created_by, progress=_Progress(job), **job.options
-        )
-        if not release.folder.is_relative_to(folder.resolve()):
-            shutil.rmtree(folder, ignore_errors=True)  # the very same release was there already
-        outcome["release"] = release
+        outcome["release"] = _registered(folder) or _made(job, folder)
     return outcome.get("release")
+
+
+def _registered(folder: Path) -> Release | None:
+    """The release that a worker registered from this folder just before it died."""
+    return Release.objects.filter(path__startswith=f"{folder}/").first()
+
+
+def _made(job: ReleaseJob, folder: Path) -> Release:
+    shutil.rmtree(folder, ignore_errors=True)  # drafts of a worker that died; nothing in it is registered
+    release = release_make(variant=job.variant, seed=job.seed, out_dir=folder, user=job.created_by, progress=_Progress(job), **job.options)
+    if not release.folder.is_relative_to(folder):
+        shutil.rmtree(folder, ignore_errors=True)  # the very same release was there already
+    return release
 
 
 class _Progress:

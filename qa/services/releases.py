@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from qa.export import Clip, Description
 from qa.models import Release, ReleaseItem
 from qa.rules.variants import TITLES, VARIANTS, Choice, TooFew
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
 class Source:
@@ -37,12 +35,13 @@ class Source:
 
 
 def release_source() -> Source:
+    votes = selectors.vote_table(selectors.label_votes())
     return Source(
         selectors.labelled_videos(),
         selectors.votes_by_sample(),
-        selectors.posteriors(),
-        selectors.difficulties(),
-        selectors.release_facts(),
+        selectors.posteriors(votes),
+        selectors.difficulties(votes),
+        selectors.release_facts(votes),
     )
 
 
@@ -57,25 +56,37 @@ def release_make(
     user: Any = None,
     sizes: dict[str, Any] | None = None,
     source: Source | None = None,
-    progress: Progress | None = None,
+    progress: export.Progress | None = None,
 ) -> Release:
     """The release of a variant under out_dir/<variant>, registered; the same data and seed give the same bytes and the same row.
 
     sizes: other numbers than the paper's, passed to the variant (limits=…, size=…). source: what to make it from, so that
     several variants are made from one reading of the database.
     Raises ValidationError when the variant is unknown, there are too few videos (see allow_short), a file is missing or
-    changed, or the folder holds something else.
+    changed, the folder holds something else, or a video was taken down or got another label while it was written.
     """
     source = source or release_source()
     choice = release_choose(variant, source, seed=seed, allow_short=allow_short, sizes=sizes)
     chosen = [source.rows[i] for i in choice.positions]
     try:
-        about = Description(variant, TITLES[variant], seed, media, tuple(formats), tuple(choice.short), source.facts)
+        about = Description(variant, TITLES[variant], seed, media, tuple(sorted(set(formats))), tuple(choice.short), source.facts)
         clips = _clips(chosen, choice, source, about)
-        folder, _ = export.write_release(Path(out_dir).resolve() / variant, clips, about, progress=progress)
+        target = Path(out_dir).resolve() / variant
+        folder, _ = export.write_release(target, clips, about, progress=progress, check=lambda: _still_so(chosen))
     except export.ReleaseError as error:
         raise ValidationError(str(error), code="release") from error
     return _register(folder, about, clips, [row.video_id for row in chosen], user)
+
+
+def _still_so(rows: Sequence[selectors.Labelled]) -> None:
+    """Raises ReleaseError when the database has moved on since the rows were read: writing clips takes long."""
+    now = selectors.labels_by_video()
+    changed = [row.number for row in rows if now.get(row.video_id) != row.label]
+    if changed:
+        raise export.ReleaseError(
+            f"{len(changed)} videos were taken down or got another label while the release was written "
+            f"({', '.join(f'{number:08d}' for number in changed[:5])}{' …' if changed[5:] else ''}): make it again"
+        )
 
 
 def release_choose(variant: str, source: Source, *, seed: int, allow_short: bool = False, sizes: dict[str, Any] | None = None) -> Choice:
@@ -187,22 +198,24 @@ def _clips(rows: Sequence[selectors.Labelled], choice: Choice, source: Source, a
 @transaction.atomic
 def _register(folder: Path, about: Description, clips: Sequence[Clip], video_ids: Sequence[int], user: Any) -> Release:
     sha256 = export.sha256_of(folder / "release.json")
-    known = Release.objects.select_for_update().filter(sha256=sha256).first()
-    if known:
-        if known.path != str(folder) and not known.folder.is_dir():
-            known.path = str(folder)
-            known.save(update_fields=["path"])
-        return known
-    release = Release.objects.create(
+    # By its name, which is unique: two workers may have made the very same release at once.
+    release, is_new = Release.objects.select_for_update().get_or_create(
         name=f"{about.variant}-{about.seed}-{sha256[:8]}",
-        variant=about.variant,
-        seed=about.seed,
-        path=str(folder),
-        sha256=sha256,
-        counts=export.counts_of(clips),
-        made_by=code_version(),
-        created_by=user,
+        defaults={
+            "variant": about.variant,
+            "seed": about.seed,
+            "path": str(folder),
+            "sha256": sha256,
+            "counts": export.counts_of(clips),
+            "made_by": code_version(),
+            "created_by": user,
+        },
     )
+    if not is_new:
+        if release.path != str(folder) and not release.folder.is_dir():
+            release.path = str(folder)
+            release.save(update_fields=["path"])
+        return release
     items = [
         ReleaseItem(release=release, video_id=pk, split=clip.split, emotion=clip.label) for pk, clip in zip(video_ids, clips, strict=True)
     ]

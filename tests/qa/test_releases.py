@@ -10,10 +10,12 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 
+from annotation.models import Sample
 from crawler import services as crawler_services
-from crawler.models import Video
+from crawler.models import Term, Video
 from qa import export, selectors, services
 from qa.models import Release, ReleaseItem
+from tests.factories import StageFactory
 from tests.qa.conftest import COUNTS
 
 FORMATS = tuple(export.FORMATS)
@@ -311,7 +313,7 @@ def test_the_command_refuses_in_one_line(dataset, tmp_path):
 
 
 def test_posteriors_cover_every_labelled_sample(dataset):
-    found = selectors.posteriors()
+    found = selectors.posteriors(selectors.vote_table(selectors.label_votes()))
     assert set(found) == {sample.pk for sample in dataset}
     assert np.allclose([sum(row) for row in found.values()], 1, atol=1e-3)
 
@@ -328,3 +330,121 @@ def test_the_command_takes_other_sizes(dataset, tmp_path, capsys):
     assert [line.split(":")[1].split(" in ")[0] for line in lines] == [" train 30, test 7", " train 19, test 5", " train 9, test 1"]
     with pytest.raises(CommandError, match="1 or more"):
         call_command("export_variants", out=tmp_path, test_size=0)
+
+
+# --- what may happen while a release is written -------------------------------------------------------------------
+
+
+def test_a_video_taken_down_while_the_release_is_written_is_not_in_it(dataset, tmp_path):
+    """Its clip was linked already; without the last look it would be in a registered release."""
+
+    def takedown(done: int, total: int) -> None:
+        if done == 5:
+            crawler_services.video_takedown(Video.objects.get(number=done).pk, reason="asked by the author")
+
+    with pytest.raises(ValidationError, match=r"1 videos were taken down or got another label .*make it again"):
+        make(tmp_path / "out", progress=takedown)
+    assert not Release.objects.exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_label_opened_again_while_the_release_is_written_is_not_in_it(dataset, tmp_path):
+    def relabel(done: int, total: int) -> None:
+        Sample.objects.filter(pk=dataset[3].pk).update(label="Fear" if dataset[3].label != "Fear" else "Tension")
+
+    with pytest.raises(ValidationError, match="got another label"):
+        make(tmp_path / "out", progress=relabel, media="none", formats=("csv",))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_clip_that_goes_away_while_the_release_is_written_is_said(dataset, tmp_path):
+    with pytest.raises(ValidationError, match=r"00000037\.mp4: .* went away while the release was written"):
+        make(tmp_path / "out", progress=lambda done, total: dataset[36].video.path.unlink(missing_ok=True))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_shards_and_parquet_hold_the_bytes_that_were_compared(dataset, tmp_path):
+    """Copied clips are the release's own: what becomes of the store's afterwards is not in any format."""
+
+    def spoil(done: int, total: int) -> None:
+        if done == total:
+            dataset[4].video.path.write_bytes(b"another clip")
+
+    release = make(tmp_path, media="copy", formats=("shards",), progress=spoil)
+    split = export.read_rows(release.folder)["00000005.mp4"]["split"]
+    with tarfile.open(release.folder / "shards" / f"{split}-000000.tar") as shard:
+        assert shard.extractfile("00000005.mp4").read() == (release.folder / split / "00000005.mp4").read_bytes() != b"another clip"
+
+
+def test_what_a_release_is_made_from_is_read_once(dataset, monkeypatch):
+    """Votes cast between two readings would put a posterior beside votes it does not know."""
+    read = []
+    monkeypatch.setattr(selectors, "vote_table", lambda votes, table=selectors.vote_table: read.append(1) or table(votes))
+    source = services.release_source()
+    assert (len(read), len(source.posteriors), len(source.difficulties), source.facts["num_annotators"]) == (1, 37, 37, 9)
+
+
+def test_sizes_in_the_databases_order_of_keys_give_the_same_bytes(dataset, tmp_path):
+    """PostgreSQL gives a job's options back with the shortest key first."""
+    limits = {"Excitation": 4000, "Neutral": 3000}
+    first = make(tmp_path / "first", variant="balanced", allow_short=True, sizes={"limits": limits})
+    second = make(tmp_path / "second", variant="balanced", allow_short=True, sizes={"limits": dict(reversed(limits.items()))})
+    assert first.pk == second.pk
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+
+
+def test_formats_named_twice_or_in_another_order_are_the_same_release(dataset, tmp_path):
+    assert make(tmp_path / "a", formats=("lists", "csv", "csv")).pk == make(tmp_path / "b", formats=("csv", "lists")).pk
+
+
+def test_two_workers_that_finish_the_same_release_at_once_register_it_once(dataset, tmp_path, monkeypatch):
+    """The second looks before the first has written its row, and writes after it."""
+    first = make(tmp_path / "first")
+    queryset = type(Release.objects.all())
+    monkeypatch.setattr(queryset, "first", lambda self, first=queryset.first: None if self.model is Release else first(self))
+    assert make(tmp_path / "second").pk == first.pk
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_a_term_with_a_strange_end_of_line_breaks_no_row(dataset, tmp_path, separator):
+    video = dataset[2].video
+    video.term = Term.objects.create(platform=video.platform, text=f"dance{separator}music", first_stage=StageFactory())
+    video.save()
+    release = make(tmp_path)
+    path = release.folder / export.read_rows(release.folder)["00000003.mp4"]["split"] / "metadata.jsonl"
+    assert all(json.loads(line)["file_name"] for line in path.read_text(encoding="utf-8").splitlines())
+    assert export.read_rows(release.folder)["00000003.mp4"]["term"] == video.term.text
+    assert services.release_verify(release.folder) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": {"README.md": "no facts"}},
+        {"files": {"README.md": {"sha256": "0"}}},
+        {"classes": [["Fear"]]},
+        {"media": "yes"},
+    ],
+)
+def test_a_damaged_manifest_is_a_problem_and_no_crash(release, change):
+    manifest = json.loads((release.folder / "release.json").read_text())
+    (release.folder / "release.json").write_text(json.dumps(manifest | change))
+    assert "is not a release of format" in services.release_verify(release.folder)[0]
+    with pytest.raises(ValidationError, match="is not a release of format"):
+        services.releases_diff(release.folder, release.folder)
+
+
+def test_an_archive_holds_nothing_from_outside_the_folder(release, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    manifest = json.loads((release.folder / "release.json").read_text())
+    manifest["files"]["../../secret"] = {"sha256": "0" * 64, "bytes": 6}
+    (release.folder / "release.json").write_text(json.dumps(manifest))
+    with pytest.raises(export.ReleaseError, match="leads out of the folder"):
+        export.Archive(release.folder, name="x")
+
+
+def test_a_row_that_is_not_utf8_is_named(release):
+    path = release.folder / "train" / "metadata.jsonl"
+    path.write_bytes(path.read_bytes() + b"\xff\n")
+    with pytest.raises(ValidationError, match=r"metadata\.jsonl:\d+: .*decode"):
+        services.releases_diff(release.folder, release.folder)

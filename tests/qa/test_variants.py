@@ -37,6 +37,11 @@ def test_largest_remainder_is_the_papers():
     assert tuple(rule.largest_remainder(PAPER, 5000).values()) == SIZES["test"]
 
 
+def test_equal_remainders_go_to_the_first_named():
+    """A third each is left over; 2 1/3 as a floating-point number leaves a little more than 1/3 does."""
+    assert rule.largest_remainder({"a": 1, "b": 1, "c": 7}, 3) == {"a": 1, "b": 0, "c": 2}
+
+
 def test_largest_remainder_never_exceeds_what_there_is():
     assert rule.largest_remainder({"a": 1, "b": 1, "c": 1}, 2) == {"a": 1, "b": 1, "c": 0}
     with pytest.raises(rule.TooFew, match="4 videos are asked for and 3"):
