@@ -1,53 +1,61 @@
 """Datasets from elsewhere as release folders, so that training and MOS studies read them as they read ours.
 
-Three shapes are understood: train/ and test/ with metadata.jsonl (a release), parquet with video_data, name and label, and
-folders named after classes, with or without Train/Validation/Test above them.
+Understood are the shapes that a release is written in (train/ and test/ with metadata.jsonl, parquet, WebDataset shards, CSV, the
+lists of VAANet) and folders named after classes, with or without Train/Validation/Test above them.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
+import tarfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from annotation.rules.taxonomy import EMOTIONS, parse_emotion
-from qa.export.release import ReleaseError, place_file, put, sha256_of, write_manifest
+from qa.export.formats import one_line
+from qa.export.release import ReleaseError, is_inside, json_lines, place_file, put, sha256_of, write_manifest
 from qa.rules.variants import stratified_split
 
 VIDEO = {".mp4", ".avi", ".mkv", ".webm", ".mov", ".flv", ".m4v"}
 SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test", "validation": "test"}
 SYNONYMS = {"excited": "Excitation", "relaxed": "Relaxation", "tense": "Tension", "fearful": "Fear"}
 EIGHT_DIGITS = re.compile(r"\d{8}\.mp4")
+NAME_COLUMNS = ("name", "video_name", "file_name", "filename", "file", "video", "path")
+LABEL_COLUMNS = ("label", "emotion", "class")
+BATCH = 16  # clips of a parquet file that are held at once
 
 
 @dataclass(frozen=True)
 class Found:
-    """A labelled clip of a dataset: a file, or the bytes of a parquet cell. split is empty where the dataset has none."""
+    """A labelled clip of a dataset: a file, or how to read its bytes when its turn comes. split is empty where the dataset has none."""
 
     label: str
     name: str
     split: str = ""
     file: Path | None = None
-    content: bytes | None = None
+    content: Callable[[], bytes] | None = None
 
 
 def find_clips(folder: Path) -> list[Found]:
     """The labelled clips of a folder, in a fixed order. Raises ReleaseError when the folder has none of the known shapes."""
     if not folder.is_dir():
         raise ReleaseError(f"{folder} is not a folder")
-    for reader in (_from_metadata, _from_parquet, _from_classes):
+    for reader in (_from_metadata, _from_parquet, _from_shards, _from_csv, _from_classes):
         found = list(reader(folder))
         if found:
             return found
     raise ReleaseError(
-        f"{folder} holds no dataset: neither metadata.jsonl, nor parquet with video_data and label, nor a folder of clips per class"
+        f"{folder} holds no dataset: neither metadata.jsonl, nor parquet with video_data and label, nor shards of clips and JSON, "
+        "nor a CSV with file_name and label, nor a folder of clips per class"
     )
 
 
@@ -63,13 +71,7 @@ def write_imported(target: Path, clips: Sequence[Found], *, name: str, seed: int
         for split in lines:
             (draft / split).mkdir(parents=True)
         for clip, split, file_name in zip(clips, splits, _file_names(clips), strict=True):
-            path = draft / split / file_name
-            if clip.file is None:
-                path.write_bytes(clip.content or b"")
-                facts = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
-            else:
-                facts = place_file(clip.file, path, media)
-            files[f"{split}/{file_name}"] = facts
+            facts = files[f"{split}/{file_name}"] = _place(clip, draft / split / file_name, media)
             row = {
                 "file_name": file_name,
                 "label": clip.label,
@@ -77,7 +79,7 @@ def write_imported(target: Path, clips: Sequence[Found], *, name: str, seed: int
                 "original": clip.name,
                 "sha256": facts["sha256"],
             }
-            lines[split].append(json.dumps(row, ensure_ascii=False))
+            lines[split].append(one_line(row))
             counts[split][clip.label] += 1
         for split, rows in lines.items():
             (draft / split / "metadata.jsonl").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
@@ -91,48 +93,162 @@ def write_imported(target: Path, clips: Sequence[Found], *, name: str, seed: int
     return counts
 
 
+def _place(clip: Found, path: Path, media: str) -> dict[str, Any]:
+    if clip.file is not None:
+        return place_file(clip.file, path, media)
+    path.write_bytes(clip.content() if clip.content else b"")
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+
+
 def _from_metadata(folder: Path) -> Iterator[Found]:
     for split in ("train", "test"):
         manifest = folder / split / "metadata.jsonl"
         if not manifest.is_file():
             continue
-        for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                row = json.loads(line)
-                name, label = row["file_name"], row.get("label", row.get("emotion"))
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise ReleaseError(f"{manifest}:{number}: not a row with file_name and label ({error})") from None
+        for number, row in json_lines(manifest):
+            name, label = row.get("file_name"), row.get("label", row.get("emotion"))
+            if name is None or label is None:
+                raise ReleaseError(f"{manifest}:{number}: not a row with file_name and label")
             path = manifest.parent / str(name)
-            if path.is_symlink() or not path.resolve().is_relative_to(manifest.parent.resolve()) or not path.is_file():
+            if not is_inside(manifest.parent, path) or not path.is_file():
                 raise ReleaseError(f"{manifest}:{number}: {name!r} is not a file of this folder")
-            yield Found(_label(str(label)), Path(name).name, split, file=path)
+            yield Found(_label(str(label)), path.name, split, file=path)
 
 
 def _from_parquet(folder: Path) -> Iterator[Found]:
+    """Names and labels only: the clips of a whole dataset would not fit into memory."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for path in sorted(folder.rglob("*.parquet")):
-        table = pq.ParquetFile(path)
+        try:
+            table = pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise ReleaseError(f"{path} is no parquet file: {error}") from None
         columns = set(table.schema_arrow.names)
-        name_column = next((name for name in ("name", "video_name", "file_name", "filename") if name in columns), None)
+        name_column = next((name for name in NAME_COLUMNS if name in columns), None)
         if not {"video_data", "label"} <= columns or name_column is None:
             raise ReleaseError(f"{path} has no columns video_data, name and label; it has {', '.join(sorted(columns))}")
-        split = next((SPLIT_NAMES[word] for word in re.split(r"[-_/.]", path.stem.lower()) if word in SPLIT_NAMES), "")
-        for batch in table.iter_batches(batch_size=16, columns=["video_data", name_column, "label"]):
-            for row in batch.to_pylist():
-                if row["video_data"]:
-                    yield Found(_label(str(row["label"])), Path(str(row[name_column])).name, split, content=row["video_data"])
+        if _is_without_clips(table):
+            continue
+        cells, row = _Cells(path), 0
+        for batch in table.iter_batches(columns=[name_column, "label"]):
+            for name, label in zip(batch.column(name_column).to_pylist(), batch.column("label").to_pylist(), strict=True):
+                yield Found(_label(str(label)), PurePosixPath(str(name)).name, _split_of(path), content=partial(cells.at, row))
+                row += 1
+
+
+def _is_without_clips(table: Any) -> bool:
+    """Whether every cell of video_data is null: a release without media."""
+    column = table.schema_arrow.get_field_index("video_data")
+    groups = [table.metadata.row_group(i) for i in range(table.metadata.num_row_groups)]
+    facts = [group.column(column).statistics for group in groups]
+    return all(found is not None and found.null_count == group.num_rows for group, found in zip(groups, facts, strict=True))
+
+
+class _Cells:
+    """The clips of one parquet file, asked for from the first to the last; a batch of them is held."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.next, self.rows = path, 0, self._read()
+
+    def at(self, row: int) -> bytes:
+        """Raises ReleaseError where the row has none."""
+        content = None
+        while self.next <= row:
+            content, self.next = next(self.rows), self.next + 1
+        if not content:
+            raise ReleaseError(f"{self.path}: row {row} has no video_data")
+        return content
+
+    def _read(self) -> Iterator[bytes | None]:
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(self.path).iter_batches(batch_size=BATCH, columns=["video_data"]):
+            yield from batch.column(0).to_pylist()
+
+
+def _from_shards(folder: Path) -> Iterator[Found]:
+    """Pairs of 00000001.mp4 and 00000001.json, as WebDataset has them."""
+    for path in sorted(folder.rglob("*.tar")):
+        clips: dict[str, tarfile.TarInfo] = {}
+        labels: dict[str, str] = {}
+        try:
+            with tarfile.open(path, "r:") as shard:
+                for member in shard:
+                    name = PurePosixPath(member.name)
+                    if member.isfile() and name.suffix.lower() in VIDEO:
+                        clips[str(name.with_suffix(""))] = member
+                    elif member.isfile() and name.suffix == ".json":
+                        labels[str(name.with_suffix(""))] = str(json.load(shard.extractfile(member))["label"])  # type: ignore[arg-type]
+        except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
+            raise ReleaseError(f"{path} is no shard of clips and JSON with a label: {error!r}") from None
+        for key, member in clips.items():
+            if key not in labels:
+                raise ReleaseError(f"{path}: {member.name} has no JSON with its label beside it")
+            content = partial(_bytes_at, path, member.offset_data, member.size)
+            yield Found(_label(labels[key]), PurePosixPath(member.name).name, _split_of(path), content=content)
+
+
+def _bytes_at(path: Path, start: int, size: int) -> bytes:
+    with path.open("rb") as shard:
+        shard.seek(start)
+        return shard.read(size)
+
+
+def _from_csv(folder: Path) -> Iterator[Found]:
+    """Tables that name clips and their labels; the clips lie beside the table, in the folder, or in its train/ and test/."""
+    for path in sorted([*folder.glob("*.csv"), *folder.glob("csv/*.csv")]):
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            try:
+                header = list(reader.fieldnames or [])
+                name_column, label_column = (
+                    next((name for name in known if name in header), "") for known in (NAME_COLUMNS, LABEL_COLUMNS)
+                )
+                if not name_column or not label_column:
+                    continue
+                for row in reader:
+                    name, label = row[name_column] or "", row[label_column] or ""
+                    split = SPLIT_NAMES.get((row.get("split") or "").strip().lower()) or _split_of(path)
+                    places = [path.parent / name, folder / name, folder / (split or "train") / name]
+                    file = next((place for place in places if is_inside(folder, place) and place.is_file()), None)
+                    if file is None or not label.strip():
+                        raise ReleaseError(f"{path}:{reader.line_num}: {name!r} is not a file of this folder, or has no label")
+                    yield Found(_label(label), file.name, split, file=file)
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise ReleaseError(f"{path}:{reader.line_num}: {error}") from None
 
 
 def _from_classes(folder: Path) -> Iterator[Found]:
+    listed = _listed_splits(folder)
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in VIDEO or not path.is_file() or path.is_symlink():
-            continue
         parts = path.relative_to(folder).parts
-        if len(parts) < 2:
+        if path.suffix.lower() not in VIDEO or len(parts) < 2 or _is_hidden(parts) or not path.is_file() or path.is_symlink():
             continue
         split = next((SPLIT_NAMES[part.lower()] for part in parts[:-2] if part.lower() in SPLIT_NAMES), "")
-        yield Found(_label(parts[-2]), path.name, split, file=path)
+        yield Found(_label(parts[-2]), path.name, split or listed.get(path.stem, ""), file=path)
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    """What systems put beside files of their own accord."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
+
+
+def _listed_splits(folder: Path) -> dict[str, str]:
+    """Clip → split as a list of VAANet's says ({"database": {name: {"subset": …}}}); empty where there is none."""
+    for path in sorted([*folder.glob("*.json"), *folder.glob("lists/*.json")]):
+        try:
+            database = json.loads(path.read_text(encoding="utf-8"))["database"]
+            return {str(name): SPLIT_NAMES[entry["subset"]] for name, entry in database.items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # a JSON file of another kind
+    return {}
+
+
+def _split_of(path: Path) -> str:
+    """train-00000-of-00001.parquet, test.csv …"""
+    return next((SPLIT_NAMES[word] for word in re.split(r"[-_/.]", path.stem.lower()) if word in SPLIT_NAMES), "")
 
 
 def _label(text: str) -> str:
