@@ -11,7 +11,6 @@ import io
 import json
 import os
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,7 +26,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from config import audit
 from config.dumps import DumpError, dump_for, dump_of, holds_data, row_counts
 from config.models import Backup, Event
-from config.places import place_of
+from config.places import place_of, room
 from crawler.models import Video
 from crawler.services import Away, clips
 
@@ -64,10 +63,10 @@ def backup_make(target: Path | str, *, portable: bool = False, overwrite: bool =
         if place.exists() and not overwrite:
             raise BackupError(f"{place} exists: choose another name, or say --yes to replace it")
         with place.draft() as part:
-            with tempfile.TemporaryDirectory(dir=part.parent, prefix=".backup-") as folder:
-                counts = dump.write(Path(folder) / dump.name)
-                _media_index(Path(folder) / MEDIA_INDEX)
-                _pack(part, Path(folder), [dump.name, MEDIA_INDEX], {"kind": dump.kind, "rows": counts})
+            folder = part.parent
+            counts = dump.write(folder / dump.name)
+            _media_index(folder / MEDIA_INDEX)
+            _pack(part, folder, [dump.name, MEDIA_INDEX], {"kind": dump.kind, "rows": counts})
             with _opened(part):
                 pass
             facts = {"sha256": _sha256(part), "size_bytes": part.stat().st_size}
@@ -183,7 +182,7 @@ def _media_missing(index: Path) -> tuple[int, list[str]]:
 @contextmanager
 def _opened(source: Path | str) -> Iterator[tuple[dict[str, Any], Path]]:
     """The verified manifest and a folder with the files that it lists; nothing else is unpacked. Raises BackupError."""
-    with tempfile.TemporaryDirectory(prefix="restore-") as name, ExitStack() as stack:
+    with room() as name, ExitStack() as stack:
         folder = Path(name)
         try:
             path = stack.enter_context(place_of(source).here())

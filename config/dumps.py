@@ -109,6 +109,7 @@ class PostgresDump:
         """pg_dump and the row counts see the same snapshot."""
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # this session only waits while pg_dump writes
             counts = row_counts()
             cursor.execute("SELECT pg_export_snapshot()")
             snapshot = cursor.fetchone()[0]
@@ -117,17 +118,30 @@ class PostgresDump:
         return counts
 
     def read(self, source: Path) -> None:
+        """Tables that are there now and that the backup does not know, of a later version, go with the rest."""
+        script = source.with_suffix(".sql")
+        _run("pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", f"--file={script}", str(source))
+        with connection.cursor() as cursor:
+            there = ", ".join(map(connection.ops.quote_name, connection.introspection.table_names(cursor)))
         connection.close()
-        self._run("pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", str(source))
+        empty = f"DROP TABLE IF EXISTS {there} CASCADE" if there else "SELECT"
+        self._run(
+            "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--command={empty}", f"--file={script}"
+        )
 
     @staticmethod
     def _run(program: str, *options: str) -> None:
+        """Where the database is, and how the line to it is sealed, goes in by the environment: a process list shows it to nobody."""
         made = connection.settings_dict
-        address = {"PGHOST": made["HOST"], "PGPORT": str(made["PORT"] or ""), "PGUSER": made["USER"], "PGPASSWORD": made["PASSWORD"]}
-        environment = {**os.environ, **{name: value for name, value in address.items() if value}}
-        done = subprocess.run([program, f"--dbname={made['NAME']}", *options], env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise DumpError(f"{program}: {done.stderr.strip()[-1000:] or f'status {done.returncode}'}")
+        address = {"HOST": made["HOST"], "PORT": made["PORT"], "USER": made["USER"], "PASSWORD": made["PASSWORD"], "DATABASE": made["NAME"]}
+        sealed = {name.upper(): made["OPTIONS"].get(name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")}
+        _run(program, *options, **{f"PG{name}": str(value) for name, value in {**address, **sealed}.items() if value})
+
+
+def _run(program: str, *options: str, **environment: str) -> None:
+    done = subprocess.run([program, *options], env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DumpError(f"{program}: {done.stderr.strip()[-1000:] or f'status {done.returncode}'}")
 
 
 class LosslessEncoder(DjangoJSONEncoder):
@@ -178,7 +192,7 @@ def dump_for(*, portable: bool = False) -> Dump:
         return PortableDump()
     if connection.vendor == "sqlite":
         return SqliteDump()
-    if connection.vendor == "postgresql" and shutil.which("pg_dump") and shutil.which("pg_restore"):
+    if connection.vendor == "postgresql" and all(map(shutil.which, ("pg_dump", "pg_restore", "psql"))):
         return PostgresDump()
     return PortableDump()
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.conf import settings
+
 
 class LocalFile:
     def __init__(self, path: Path) -> None:
@@ -22,13 +24,10 @@ class LocalFile:
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """A path beside the final name, to write to; gone afterwards."""
+        """A path on the same disk as the final name, to write to; gone afterwards."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{self.path.name}.part")
-        try:
-            yield part
-        finally:
-            part.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".backup-") as folder:
+            yield Path(folder) / "backup"
 
     def put(self, draft: Path) -> None:
         os.replace(draft, self.path)
@@ -61,7 +60,7 @@ class BucketFile:
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="backup-") as folder:
+        with room() as folder:
             yield Path(folder) / "backup"
 
     def put(self, draft: Path) -> None:
@@ -71,11 +70,16 @@ class BucketFile:
     @contextmanager
     def here(self) -> Iterator[Path]:
         """A copy of it. Raises Away, FileNotFoundError."""
-        with tempfile.TemporaryDirectory(prefix="backup-") as folder:
+        with room() as folder:
             path = Path(folder) / "backup"
             if not self.bucket.get(self.name, path):
                 raise FileNotFoundError(f"{self} is not there")
             yield path
+
+
+def room() -> tempfile.TemporaryDirectory[str]:
+    """A folder where a whole database has room: in a container /tmp is memory."""
+    return tempfile.TemporaryDirectory(dir=settings.VAR_DIR, prefix=".backup-")
 
 
 def place_of(target: Path | str) -> LocalFile | BucketFile:

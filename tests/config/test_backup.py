@@ -3,7 +3,9 @@ import io
 import json
 import stat
 import tarfile
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,9 +14,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from config import dumps
+from config import backup, dumps
 from config.backup import BackupError, backup_make, backup_restore, backup_verify
 from config.models import Backup
+from config.places import room
 from crawler.models import Video
 from crawler.storage import bucket
 from tests.factories import UserFactory, VideoFactory
@@ -224,3 +227,75 @@ def test_the_commands_tell_what_they_did(filled, tmp_path, capsys):
     captured = capsys.readouterr()
     assert "3 clips belong" in captured.out
     assert "2 clips are not where clips are kept" in captured.err
+
+
+def test_what_a_later_version_added_goes_when_an_earlier_backup_comes_back(filled, tmp_path):
+    file = tmp_path / "site.backup"
+    backup_make(file)
+    before = everything()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE crawler_later (id integer PRIMARY KEY, video_id bigint NOT NULL REFERENCES crawler_video (id))")
+        cursor.execute("INSERT INTO crawler_later VALUES (1, %s)", [filled[0].pk])
+    try:
+        backup_restore(file, overwrite=True)
+        assert everything() == before
+        if connection.vendor != "sqlite" or dumps.dump_for().kind == "sqlite":
+            assert "crawler_later" not in connection.introspection.table_names()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS crawler_later")
+
+
+def test_two_backups_to_one_name_at_once_do_not_spoil_each_other(filled, tmp_path, monkeypatch):
+    file, read_through = tmp_path / "site.backup", backup._read_through
+
+    def another_begins(path: Path) -> None:
+        monkeypatch.setattr(backup, "_read_through", read_through)
+        backup_make(file)
+        read_through(path)
+
+    monkeypatch.setattr(backup, "_read_through", another_begins)
+    made = backup_make(file, overwrite=True)
+    assert made.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert backup_verify(file)["rows"]
+    assert list(tmp_path.glob(".backup-*")) == []
+
+
+def test_a_database_is_unpacked_where_there_is_room_for_it(settings):
+    """/tmp is memory in the containers."""
+    with room() as folder:
+        assert Path(folder).parent == settings.VAR_DIR
+        assert stat.S_IMODE(Path(folder).stat().st_mode) == 0o700
+
+
+def test_the_line_to_the_database_is_sealed_for_pg_dump_too_and_no_secret_is_in_its_arguments(monkeypatch):
+    called = []
+    monkeypatch.setattr(
+        dumps.subprocess, "run", lambda command, env, **rest: called.append((command, env)) or SimpleNamespace(returncode=0)
+    )
+    made = {"HOST": "db.lab", "PORT": 5433, "USER": "emotions", "PASSWORD": "hush", "NAME": "site", "OPTIONS": {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}}  # fmt: skip
+    for name, value in made.items():
+        monkeypatch.setitem(connection.settings_dict, name, value)
+    dumps.PostgresDump._run("pg_dump", "--format=custom")
+    ((command, environment),) = called
+    assert command == ["pg_dump", "--format=custom"]
+    expected = {"PGHOST": "db.lab", "PGPORT": "5433", "PGUSER": "emotions", "PGPASSWORD": "hush", "PGDATABASE": "site", "PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/ca.pem"}  # fmt: skip
+    assert {name: environment[name] for name in expected} == expected
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="of PostgreSQL alone")
+def test_a_dump_that_takes_longer_than_an_idle_session_may_wait_is_made(filled, tmp_path, monkeypatch):
+    """docker/db-start.sh ends sessions that wait in a transaction for a minute; ours waits for pg_dump."""
+    run = dumps.PostgresDump._run
+
+    def slow(*options: str) -> None:
+        run(*options)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(dumps.PostgresDump, "_run", staticmethod(slow))
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = '100ms'")
+    try:
+        assert backup_make(tmp_path / "site.backup").kind == "postgresql"
+    finally:
+        connection.close()
