@@ -1,4 +1,4 @@
-"""The database's own lock on the audit log: a row that was written is neither changed nor deleted, whoever asks."""
+"""The database's own lock on the audit log: a row that was written is neither changed, replaced nor deleted, whoever asks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +12,19 @@ LOCK = {
     "sqlite": [
         f"CREATE TRIGGER {TABLE}_no_update BEFORE UPDATE ON {TABLE} BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END",
         f"CREATE TRIGGER {TABLE}_no_delete BEFORE DELETE ON {TABLE} BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END",
+        # INSERT OR REPLACE deletes without asking the trigger above.
+        f"CREATE TRIGGER {TABLE}_no_replace BEFORE INSERT ON {TABLE} WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id) BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END",  # noqa: S608 - a table's own name
     ],
     "postgresql": [
         f"CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$",
         f"CREATE TRIGGER {TABLE}_locked BEFORE UPDATE OR DELETE ON {TABLE} FOR EACH ROW EXECUTE FUNCTION {TABLE}_refuse()",
+        f"CREATE TRIGGER {TABLE}_whole BEFORE TRUNCATE ON {TABLE} FOR EACH STATEMENT EXECUTE FUNCTION {TABLE}_refuse()",
     ],
 }
 UNLOCK = {
-    "sqlite": [f"DROP TRIGGER IF EXISTS {TABLE}_no_update", f"DROP TRIGGER IF EXISTS {TABLE}_no_delete"],
-    "postgresql": [f"DROP TRIGGER IF EXISTS {TABLE}_locked ON {TABLE}", f"DROP FUNCTION IF EXISTS {TABLE}_refuse()"],
+    "sqlite": [f"DROP TRIGGER IF EXISTS {TABLE}_{name}" for name in ("no_update", "no_delete", "no_replace")],
+    "postgresql": [f"DROP TRIGGER IF EXISTS {TABLE}_{name} ON {TABLE}" for name in ("locked", "whole")]
+    + [f"DROP FUNCTION IF EXISTS {TABLE}_refuse()"],
 }
 
 

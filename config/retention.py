@@ -86,17 +86,21 @@ def _forget_records(ids: list[int]) -> None:
 
 # --- clips that were turned down ---------------------------------------------------------------------------------
 def _turned_down(before: datetime) -> list[int]:
-    """Dropped videos with a file that no label, release or other row needs."""
-    wanted = Video.objects.filter(file=OuterRef("file")).exclude(state="dropped")
-    found = Video.objects.filter(state="dropped", touched_at__lt=before).exclude(file="").filter(~Exists(wanted))
-    return _ids(found.filter(sample=None, gold=None, release_items=None))
+    """Dropped videos with a file that no label, release or other row needs: one file may be that of several posts."""
+    old = Video.objects.filter(state="dropped", touched_at__lt=before, sample=None, gold=None, release_items=None).exclude(file="")
+    wanted = Video.objects.filter(file=OuterRef("file")).exclude(pk__in=old.values("pk"))
+    return _ids(old.filter(~Exists(wanted)))
 
 
 def _remove_clips(ids: list[int]) -> None:
     """The file first: a sweep that dies in between finds the row again, and removing twice is harmless."""
-    for video in Video.objects.filter(pk__in=ids, state="dropped"):
-        clips().discard(video.file)
-        Video.objects.filter(pk=video.pk, state="dropped", file=video.file).update(file="")
+    for pk, name in Video.objects.filter(pk__in=ids).exclude(file="").values_list("pk", "file"):
+        with transaction.atomic():
+            # Lock the file's posts: somebody may be undoing the decision just now.
+            states = Video.objects.select_for_update().filter(file=name).values_list("state", flat=True)
+            if set(states) == {"dropped"}:
+                clips().discard(name)
+                Video.objects.filter(pk=pk).update(file="")
 
 
 # --- drafts of turns that are over, logs of runs, settled tasks ---------------------------------------------------

@@ -73,6 +73,30 @@ def test_a_clip_that_a_label_a_release_or_another_post_needs_stays(kept_30_days,
     assert len(list((media_root / "ab").iterdir())) == 3
 
 
+def test_a_file_that_a_later_or_a_released_copy_needs_stays(kept_30_days, media_root):
+    """Posts with the same content share one file."""
+    turned_down(media_root, "ab/recent.mp4")
+    turned_down(media_root, "ab/recent.mp4", YESTERDAY)
+    turned_down(media_root, "ab/released.mp4")
+    released = turned_down(media_root, "ab/released.mp4")
+    release = Release.objects.create(name="all-1", variant="all", seed=1, path="x", sha256="0" * 64, counts={})
+    released.release_items.create(release=release, split="train", emotion="Fear")
+    turned_down(media_root, "ab/nobodys.mp4")
+    turned_down(media_root, "ab/nobodys.mp4")
+    assert swept()["rejected"] == 2
+    assert sorted(path.name for path in (media_root / "ab").iterdir()) == ["recent.mp4", "released.mp4"]
+
+
+def test_a_decision_that_is_undone_during_the_sweep_keeps_its_clip(kept_30_days, media_root):
+    video = turned_down(media_root)
+    due = retention._turned_down(NOW)
+    Video.objects.update(state="review")
+    retention._remove_clips(due)
+    assert (media_root / video.file).exists()
+    video.refresh_from_db()
+    assert video.file
+
+
 def test_who_undoes_a_decision_too_late_is_told(kept_30_days, media_root):
     user = UserFactory(role="data_engineer")
     video = turned_down(media_root, at=NOW, state="review")
