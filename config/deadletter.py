@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 from celery.signals import task_failure, task_unknown
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 from django.utils import timezone
 
 from config.models import FailedTask
@@ -48,7 +48,7 @@ def keep(task_id: str, name: str, args: list[Any], kwargs: dict[str, Any], error
     try:
         with transaction.atomic():
             FailedTask.objects.update_or_create(task_id=task_id, defaults=row)
-    except DatabaseError:
+    except Error:
         log.exception("the failure of %s %s is kept nowhere but here", name, task_id)
 
 
@@ -63,8 +63,8 @@ def send_again(pk: int) -> bool:
 
     with transaction.atomic():
         failed = _settled(pk, FailedTask.State.SENT_AGAIN)
-        if failed is not None:
-            transaction.on_commit(lambda: app.send_task(failed.name, args=failed.args, kwargs=failed.kwargs))
+        if failed is not None:  # sent before the row says so: where the broker is away it stays waiting
+            app.send_task(failed.name, args=failed.args, kwargs=failed.kwargs)
     return failed is not None
 
 

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
 
 from config import deadletter
 from config.celery import app
@@ -20,7 +21,7 @@ def failed():
 
 
 def client(role: str) -> Client:
-    found = Client()
+    found = Client(raise_request_exception=False)
     found.force_login(PersonFactory(role=role).user)
     return found
 
@@ -44,6 +45,15 @@ def test_the_button_sends_the_task_once_and_the_log_says_who(failed, monkeypatch
     event = Event.objects.filter(what="config.FailedTask").get()
     assert (event.before, event.after) == ({"state": "waiting"}, {"state": "sent_again"})
     assert admin.post(reverse("failed_task_settle", args=[failed.pk, "delete"])).status_code == 404
+
+
+def test_what_could_not_be_sent_still_waits(failed, monkeypatch):
+    def away(*args, **options):
+        raise BrokerError("no route to the broker")
+
+    monkeypatch.setattr(app, "send_task", away)
+    assert client("admin").post(reverse("failed_task_settle", args=[failed.pk, "again"])).status_code == 503
+    assert FailedTask.objects.get().state == "waiting"
 
 
 def test_what_is_put_aside_raises_no_alarm_and_is_not_sent(failed, monkeypatch):
