@@ -47,4 +47,6 @@ def without_people(event: Any, hint: dict[str, Any]) -> Any:
     kept["tags"] = {name: value for name, value in ids.items() if value}
     if "logentry" in kept:  # the sentence of the program, without what was filled in
         kept["logentry"] = {"message": kept["logentry"].get("message", "")}
+    if "exception" in kept:  # its kind and its stack; what it says may quote a name, a title or a row
+        kept["exception"] = {"values": [{**each, "value": ""} for each in kept["exception"].get("values", [])]}
     return kept
