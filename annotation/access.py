@@ -61,14 +61,14 @@ def batch_for(user: Any, pk: int) -> Batch:
 def samples_of(user: Any) -> QuerySet[Sample]:
     """Samples whose story this user may read: all with the permission; a leader's own group's once they are settled.
 
-    An open sample's timeline tells the earlier votes, which a later voter must not see.
+    The timeline of any other sample tells the earlier votes, which a later voter must not see: one that was flagged out may come back.
     """
     everything = Sample.objects.select_related("group", "video")
     if user.has_perm("annotation.view_timeline"):
         return everything
     if not user.has_perm("annotation.lead_group"):
         return everything.none()
-    return everything.filter(group__people__user_id=user.pk).exclude(state=Sample.State.OPEN)
+    return everything.filter(group__people__user_id=user.pk, state=Sample.State.DECIDED)
 
 
 def sample_for(user: Any, pk: int) -> Sample:

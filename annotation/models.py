@@ -256,7 +256,7 @@ class Prelabel(models.Model):
 
     @property
     def emotion(self) -> str:
-        return max(self.probabilities, key=self.probabilities.__getitem__)
+        return max(Emotion.values, key=self.probabilities.__getitem__)  # not by the stored keys: PostgreSQL puts those in its own order
 
 
 class TimelineEvent(models.Model):

@@ -124,7 +124,7 @@ def pace(person: Person, *, now: datetime, days: int = 14) -> list[dict[str, Any
 
 def spread(sample: Sample) -> dict[str, int]:
     """Emotion → votes so far, without names; for leaders and the expert where the setting allows it."""
-    rows = votes_live().filter(sample=sample).values("emotion").annotate(n=Count("pk"))
+    rows = votes_live().filter(sample=sample).values("emotion").annotate(n=Count("pk")).order_by("emotion")
     return {row["emotion"]: row["n"] for row in rows}
 
 

@@ -16,6 +16,7 @@ from annotation.api.base import REFUSED, Pages, Route, checked
 from annotation.api.turns import ProgressSerializer, VoteSerializer, vote_told
 from annotation.rules import taxonomy
 from annotation.rules.preferences import preferences_checked
+from annotation.services.people import opt_outs_known
 
 
 class DaySerializer(serializers.Serializer):
@@ -83,7 +84,7 @@ class MyVotesView(OwnRoute):
 class PreferencesSerializer(serializers.Serializer):
     preferences = serializers.DictField(required=False, help_text="keys, break_minutes, blur; anything else is refused")
     opted_out = serializers.ListField(
-        child=serializers.SlugField(max_length=30), required=False, max_length=30, help_text="content flags not to be shown"
+        child=serializers.ChoiceField(opt_outs_known()), required=False, help_text="content flags and emotions not to be shown"
     )
 
     def validate_preferences(self, value: dict[str, Any]) -> dict[str, Any]:

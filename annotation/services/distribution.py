@@ -55,7 +55,7 @@ def distribute(
     roster.with_hints = with_hints
     if not roster.members:
         return 0
-    videos = videos_ready().filter(sample__isnull=True).only("pk", "number", "platform", "tags")
+    videos = videos_ready().filter(sample__isnull=True).only("pk", "number", "platform")
     if per_group is not None:
         most = per_group * len(roster.members)
         limit = most if limit is None else min(limit, most)
@@ -114,7 +114,7 @@ def _hand_out(
         group_id = _group_for(video, roster, taken, per_group)
         if group_id is None:
             break
-        people = _members_for(roster, group_id, set(warnings[video.pk]) | set(video.tags))
+        people = _members_for(roster, group_id, set(warnings[video.pk]))
         if people is None:
             continue  # too many of the group asked not to see such clips; another distribution may find people
         batch = batches.get(group_id) or batches.setdefault(group_id, _batch(group_id, roster, by))

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import LABEL, Assignment, GoldItem, Person, StaffChange, Vote
+from annotation.models import LABEL, Assignment, GoldItem, Person, QualificationAttempt, Sample, StaffChange, Vote
 from annotation.rules.qualification import PAUSE_REASON, must_pause, pause_reason
 from annotation.rules.taxonomy import parse_emotion
 from annotation.selectors import LIVE, members_active, votes_live
@@ -24,8 +24,13 @@ GOLD_LOOKS_AT = 50  # latest gold votes
 
 
 def gold_check(person: Person) -> bool:
-    """Pauses a person whose hidden gold votes are too often wrong; True if that happened now."""
+    """Pauses a person whose hidden gold votes are too often wrong; True if that happened now.
+
+    Whoever was resumed begins anew: the items that led to the pause would pause them again at the next one, right or wrong.
+    """
     votes = votes_live("gold").filter(person=person).order_by("-pk").values_list("emotion", "sample__video__gold__emotions")
+    if resumed := StaffChange.objects.filter(person=person, kind="resumed").order_by("-pk").first():
+        votes = votes.filter(created_at__gt=resumed.created_at)
     seen = [emotion in (accepted or []) for emotion, accepted in votes[:GOLD_LOOKS_AT]]
     if not must_pause(sum(seen), len(seen), least_seen=settings.GOLD_LEAST, pause_below=settings.GOLD_PAUSE_BELOW):
         return False
@@ -57,22 +62,24 @@ def checks_mix_in(*, rng: np.random.Generator, now: datetime | None = None) -> d
 
 
 def _gold_samples(person: Person) -> QuerySet:
-    """Samples of hidden gold items that this person has never met."""
+    """Samples of hidden gold items that this person has never met; those of the own labelling test only when no other is left."""
     met = Assignment.objects.filter(person=person).values("sample")
-    return (
-        GoldItem.objects.filter(hidden=True, video__sample__isnull=False)
-        .exclude(video__sample__in=met)
-        .values_list("video__sample", flat=True)
-    )
+    shown = QualificationAttempt.objects.filter(person=person, part=QualificationAttempt.Part.QUALITY).values_list("items", flat=True)
+    tested = [int(item) for items in shown for item in items if item.isdigit()]
+    items = GoldItem.objects.filter(hidden=True, video__sample__isnull=False).exclude(video__sample__in=met)
+    items = items.exclude(video__sample__state=Sample.State.EXCLUDED)
+    fresh = items.exclude(pk__in=tested)
+    return (fresh if fresh.exists() else items).values_list("video__sample", flat=True)
 
 
 def _old_samples(person: Person, now: datetime) -> QuerySet:
-    """Samples on which the person voted long enough ago, and which have not come back yet."""
+    """Samples on which the person voted long enough ago, which have not come back yet and are still fit to be shown."""
     before = now - timedelta(days=settings.REPEAT_AFTER_DAYS)
     again = Assignment.objects.filter(person=person, round="repeat").values("sample")
     return (
         Vote.objects.filter(person=person, round=LABEL, undone_at__isnull=True, created_at__lt=before)
         .exclude(sample__in=again)
+        .exclude(sample__state=Sample.State.EXCLUDED)
         .values_list("sample", flat=True)
     )
 

@@ -9,12 +9,13 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from annotation.models import LABEL, Assignment, Group, Person, Rung, StaffChange
+from annotation.models import LABEL, Assignment, Group, Person, Rung, StaffChange, TimelineEvent
 from annotation.rules.staffing import MEN, WOMEN, Allocation, Candidate, allocation_score, groups_balance
 from annotation.services.people import person_move, role_grant
 from annotation.services.refusals import Conflict
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+AT_ONCE = 500  # turns per statement
 
 
 @dataclass(frozen=True)
@@ -116,19 +117,29 @@ def member_swap(high: Person, low: Person, *, reason: str, by: User | None = Non
         raise Conflict(_("They are not in two different groups (any more)."), code="same_group")
     first, second = high.group, low.group
     ours, theirs = _untouched(high, low), _untouched(low, high)
-    Assignment.objects.filter(pk__in=ours).update(person=low, lease_token=None, lease_expires_at=None)
-    Assignment.objects.filter(pk__in=theirs).update(person=high, lease_token=None, lease_expires_at=None)
+    _hand_over(ours, low)
+    _hand_over(theirs, high)
     person_move(high, second, reason=reason, by=by, kind="swapped")
     person_move(low, first, reason=reason, by=by, kind="swapped")
 
 
-def _untouched(person: Person, other: Person) -> list[int]:
-    """Open member turns without a draft, on samples that the other has never had a turn at."""
+def _untouched(person: Person, other: Person) -> list[Assignment]:
+    """Open member turns without a draft, on samples that the other has never had a turn at; locked, so that no vote comes in between."""
     turns = Assignment.objects.filter(
         person=person, round=LABEL, rung=Rung.MEMBER, state=Assignment.State.OPEN, draft_saved_at__isnull=True
     )
     met = Assignment.objects.filter(person=other, round=LABEL).values("sample")
-    return list(turns.exclude(sample__in=met).values_list("pk", flat=True))
+    return list(turns.exclude(sample__in=met).select_for_update(no_key=True).order_by("pk"))
+
+
+def _hand_over(turns: list[Assignment], person: Person) -> None:
+    """What the one before had seen of a clip, and how long, does not go with it."""
+    for start in range(0, len(turns), AT_ONCE):
+        part = [turn.pk for turn in turns[start : start + AT_ONCE]]
+        Assignment.objects.filter(pk__in=part).update(person=person, hint={}, active_ms=0, lease_token=None, lease_expires_at=None)
+    TimelineEvent.objects.bulk_create(
+        TimelineEvent(sample_id=turn.sample_id, kind="reassigned", person=person, detail={"rung": turn.rung}) for turn in turns
+    )
 
 
 @transaction.atomic

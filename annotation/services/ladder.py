@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,8 +82,17 @@ def rotation(group_id: int) -> list[int]:
 
 def _available(candidates: list[Person]) -> Person | None:
     """The first who is not paused; a paused leader is waited for only if there is no other at that rung."""
+    return next(_at_work(candidates), None)
+
+
+def above_available(sample: Sample, rung: str) -> Iterator[Person]:
+    """Everyone above the members who could take that rung's turn now, in the order in which they are asked."""
+    return _at_work(_candidates(sample, rung))
+
+
+def _at_work(candidates: list[Person]) -> Iterator[Person]:
     allowed = set(people_active().filter(pk__in=[person.pk for person in candidates]).values_list("pk", flat=True))
-    return next((person for person in candidates if person.pk in allowed), None)
+    return (person for person in candidates if person.pk in allowed)
 
 
 def _settle(sample: Sample, verdict: Decided, *, now: datetime) -> list[TimelineEvent]:

@@ -15,11 +15,12 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import LABEL, Assignment, Group, Membership, Person, Rung, Sample, StaffChange
+from annotation.models import LABEL, Assignment, Group, Membership, Person, Rung, Sample, StaffChange, TimelineEvent
 from annotation.rules.csv_text import unreadable
 from annotation.rules.taxonomy import EMOTIONS
 from annotation.rules.warnings import FLAGS
 from annotation.selectors import LIVE
+from annotation.services.ladder import above_available, turn_open
 from annotation.services.refusals import BadLines
 from annotation.services.turns import seat_fill
 
@@ -99,7 +100,7 @@ def person_move(person: Person, group: Group | None, *, reason: str, by: User | 
 
 @transaction.atomic
 def person_pause(person: Person, *, reason: str, by: User | None = None, reassign: bool = False) -> int:
-    """Gives a person no more work; with reassign the open member turns go to others at once. Returns how many moved."""
+    """Gives a person no more work; with reassign the open turns go to others at once, where there are any. Returns how many moved."""
     if not reason.strip():
         raise ValidationError(_("Give a reason; the person will read it."), code="reason_required")
     person.paused_reason = reason.strip()[:200]
@@ -111,29 +112,41 @@ def person_pause(person: Person, *, reason: str, by: User | None = None, reassig
 
 @transaction.atomic
 def person_resume(person: Person, *, reason: str = "", by: User | None = None) -> None:
+    """Gives a paused person work again; does nothing for anybody else."""
+    if not person.paused_reason:
+        return
     before, person.paused_reason = person.paused_reason, ""
     person.save(update_fields=["paused_reason"])
     StaffChange.objects.create(person=person, kind="resumed", reason=reason[:200], by=by, detail={"paused_for": before})
 
 
+@transaction.atomic
 def turns_reassign(person: Person) -> int:
-    """Gives an absent person's untouched member turns to others, where someone can take them; returns how many.
+    """Gives an absent person's waiting turns to others, at every rung where someone can take them; returns how many.
 
     Locks each sample in turn. The person's rows stay as withdrawn, with their drafts.
     """
-    turns = Assignment.objects.filter(person=person, round=LABEL, rung=Rung.MEMBER, state__in=LIVE)
-    moved = 0
-    for turn in turns.order_by("order"):
-        sample = Sample.objects.select_for_update(no_key=True).get(pk=turn.sample_id)
-        with transaction.atomic():
-            freed = Assignment.objects.filter(pk=turn.pk, state__in=LIVE).update(
-                state=Assignment.State.WITHDRAWN, lease_token=None, lease_expires_at=None
-            )
-            if freed and seat_fill(sample, turn.seat):
-                moved += 1
-            elif freed:
-                Assignment.objects.filter(pk=turn.pk).update(state=Assignment.State.OPEN)  # better late than never
-    return moved
+    turns = Assignment.objects.filter(person=person, round=LABEL, state__in=LIVE)
+    events = [_pass_on(turn) for turn in turns.order_by("sample")]
+    return len(TimelineEvent.objects.bulk_create([event for event in events if event is not None]))
+
+
+def _pass_on(turn: Assignment) -> TimelineEvent | None:
+    """Gives one waiting turn to someone else; None when it is over, or nobody else can take it now."""
+    sample = Sample.objects.select_for_update(no_key=True).get(pk=turn.sample_id)
+    withdrawn = {"state": Assignment.State.WITHDRAWN, "lease_token": None, "lease_expires_at": None}
+    if not Assignment.objects.filter(pk=turn.pk, state__in=LIVE).update(**withdrawn):
+        return None
+    if turn.rung == Rung.MEMBER:
+        taker = seat_fill(sample, turn.seat)
+    else:
+        taker = next((other for other in above_available(sample, turn.rung) if other.pk != turn.person_id), None)
+        if taker is not None:
+            turn_open(sample, taker, rung=turn.rung)
+    if taker is None:
+        Assignment.objects.filter(pk=turn.pk).update(state=Assignment.State.OPEN)  # better late than never
+        return None
+    return TimelineEvent(sample=sample, kind="reassigned", person=taker, detail={"rung": turn.rung})
 
 
 def people_import(source: str | Path | TextIO) -> dict[str, int]:
@@ -164,7 +177,8 @@ def _text(source: str | Path | TextIO, default: str) -> tuple[str, str]:
             return source.name, source.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadLines([f"{source.name}: not UTF-8: {error.reason} at byte {error.start}"]) from None
-    return (default, source.lstrip("\ufeff")) if isinstance(source, str) else (getattr(source, "name", default), source.read())
+    name, text = (default, source) if isinstance(source, str) else (getattr(source, "name", default), source.read())
+    return name, text.removeprefix("\ufeff")
 
 
 def _rows(name: str, text: str) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
@@ -235,12 +249,15 @@ def _create_or_update(person: Person | None, values: dict[str, Any]) -> bool:
         return True
     if person.role not in CSV_ROLES:  # whoever manages people must not unseat an admin with a file
         raise ValidationError(f"{values['username']} is {person.role}, which a file neither gives nor takes", code="role")
+    before = person.role
     for key, value in fields.items():
         if key != "username":
             setattr(person, key, value)
     person.full_clean(exclude=["user", "opted_out", "preferences"])
     person.save()
     role_grant(person)
+    if person.role != before:
+        StaffChange.objects.create(person=person, kind="role", detail={"from": before, "to": person.role}, reason="imported")
     if values["group"]:
         person_move(person, _group(values["group"]), reason="imported")
     return False

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Flag, Person, Rung, Sample, TimelineEvent, Vote
 from annotation.selectors import LIVE
-from annotation.services.ladder import ladder_advance, turns_withdraw
+from annotation.services.ladder import ladder_advance
 from annotation.services.refusals import Conflict
 from crawler.models import Check, Video
 
@@ -36,9 +36,7 @@ def sample_flag(assignment: Assignment, *, kind: str, note: str = "", now: datet
 
 
 def _exclude(sample: Sample, kinds: list[str]) -> None:
-    sample.state = Sample.State.EXCLUDED
-    sample.save(update_fields=["state"])
-    turns_withdraw(sample)
+    _take_out(sample)
     TimelineEvent.objects.create(sample=sample, kind="excluded", detail={"flags": sorted(kinds)})
     version = Check.objects.filter(video=sample.video, name="annotators").count() + 1
     Check.objects.create(
@@ -61,6 +59,14 @@ def samples_close_gone() -> int:
 def sample_close_gone(sample_id: int) -> bool:
     """Locks the sample; True if it was open."""
     sample = Sample.objects.select_for_update(no_key=True, of=("self",)).select_related("video").get(pk=sample_id)
+    if not _take_out(sample):
+        return False
+    TimelineEvent.objects.create(sample=sample, kind="excluded", detail={"video": sample.video.state, "reason": sample.video.reason})
+    return True
+
+
+def _take_out(sample: Sample) -> bool:
+    """Ends everybody's turns at the clip, gold items and repeats among them; True if it was open and is excluded now."""
     Assignment.objects.filter(sample=sample, state__in=LIVE).update(
         state=Assignment.State.WITHDRAWN, lease_token=None, lease_expires_at=None
     )
@@ -68,7 +74,6 @@ def sample_close_gone(sample_id: int) -> bool:
         return False
     sample.state = Sample.State.EXCLUDED
     sample.save(update_fields=["state"])
-    TimelineEvent.objects.create(sample=sample, kind="excluded", detail={"video": sample.video.state, "reason": sample.video.reason})
     return True
 
 

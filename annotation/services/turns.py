@@ -15,7 +15,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import LABEL, Assignment, Person, Rung, Sample, TimelineEvent
+from annotation.models import LABEL, Assignment, Emotion, Person, Prelabel, Rung, Sample, TimelineEvent
 from annotation.selectors import LIVE, TAKEN, loads, people_active
 from annotation.services.gold import reason_told
 from annotation.services.ladder import ladder_advance, rotation, turn_open
@@ -27,9 +27,10 @@ AHEAD = 2  # clips leased and preloaded behind the current one
 # As a literal: SQLite takes the partial index turn_queue only for the very words of its condition, not for parameters.
 IS_LIVE = RawSQL("\"annotation_assignment\".\"state\" IN ('open', 'leased')", [], output_field=BooleanField())
 EXPIRE_AT_ONCE = 5000
+RATHER_NOT = "rather not watch this"  # as the workbench's own skip dialog says it
 SHOWN = (
     *("order", "rung", "round", "state", "draft", "draft_saved_at", "hint", "person_id", "sample_id"),
-    *("sample__content_warning", "sample__video_id", "sample__video__state", "sample__video__duration_s"),
+    *("active_ms", "sample__content_warning", "sample__video_id", "sample__video__state", "sample__video__duration_s"),
 )
 DRAFT_FIELDS = {"adjective", "confidence", "note"}
 
@@ -66,9 +67,7 @@ def assignment_next(
     person_check(person)
     Person.objects.select_for_update(no_key=True).only("pk").get(pk=person.pk)
     turns = _queue(person, rung)
-    while gone := [turn for turn in turns if turn.sample.video.state != Video.State.ACCEPTED]:
-        for turn in gone:
-            sample_close_gone(turn.sample_id)
+    while sum(_kept_from(turn, person, now) for turn in turns):
         turns = _queue(person, rung)
     if not turns:
         return None
@@ -88,6 +87,32 @@ def _queue(person: Person, rung: str | None) -> list[Assignment]:
     if rung:
         mine = mine.filter(rung=rung)
     return list(mine.order_by("order", "pk").select_related("sample__video").only(*SHOWN)[: AHEAD + 1])
+
+
+def _kept_from(turn: Assignment, person: Person, now: datetime) -> bool:
+    """Ends a turn that must not come on this person's screen: the clip was taken down, or is of a kind that they asked not to see."""
+    if turn.sample.video.state != Video.State.ACCEPTED:
+        sample_close_gone(turn.sample_id)
+        return True
+    if not is_unwelcome(turn.sample, person):
+        return False
+    turn.person = person
+    try:
+        assignment_skip(turn, reason=RATHER_NOT, now=now)
+    except Conflict:
+        pass  # another tab was done with it in the meantime
+    return True
+
+
+def is_unwelcome(sample: Sample, person: Person) -> bool:
+    """Whether the person asked not to see such clips: flagged by the cleaning review, or of an emotion that a finished run expects."""
+    unwanted = set(person.opted_out)
+    if unwanted & set(sample.content_warning):
+        return True
+    if not unwanted & set(Emotion.values):
+        return False
+    expected = Prelabel.objects.filter(sample=sample.pk).first()
+    return expected is not None and expected.emotion in unwanted
 
 
 @transaction.atomic
@@ -127,8 +152,8 @@ def draft_save(assignment: Assignment, *, draft: dict[str, Any], lease_token: uu
 
 
 def turn_held_by(assignment: Assignment, lease_token: uuid.UUID | None, now: datetime) -> QuerySet[Assignment]:
-    """The row, if the turn is still to be done and no other tab holds a lease on it that has not run out."""
-    row = Assignment.objects.filter(pk=assignment.pk, state__in=LIVE)
+    """The row, if it is still this person's turn at this rung and no other tab holds a lease on it that has not run out."""
+    row = Assignment.objects.filter(pk=assignment.pk, person=assignment.person_id, rung=assignment.rung, state__in=LIVE)
     if lease_token is None:
         return row
     return row.filter(Q(lease_token=lease_token) | Q(lease_token__isnull=True) | Q(lease_expires_at__lt=now))
@@ -176,7 +201,7 @@ def assignment_skip(assignment: Assignment, *, reason: str, now: datetime) -> Pe
     taker = None
     if assignment.round == LABEL and assignment.rung == Rung.MEMBER:
         taker = seat_fill(sample, assignment.seat)
-        events.append(_seat_event(sample, taker))
+        events.append(seat_event(sample, taker))
     elif assignment.round == LABEL:
         events += ladder_advance(sample, now=now)
         taker = next((event.person for event in events if event.kind == "asked"), None)
@@ -184,7 +209,7 @@ def assignment_skip(assignment: Assignment, *, reason: str, now: datetime) -> Pe
     return taker
 
 
-def _seat_event(sample: Sample, taker: Person | None) -> TimelineEvent:
+def seat_event(sample: Sample, taker: Person | None) -> TimelineEvent:
     if taker is None:
         return TimelineEvent(sample=sample, kind="waiting", detail={"rung": "member", "for": "no other annotator can take it now"})
     return TimelineEvent(sample=sample, kind="reassigned", person=taker, detail={"rung": "member"})
@@ -197,7 +222,7 @@ def seat_fill(sample: Sample, seat: int) -> Person | None:
     people = people.exclude(pk__in=had_a_turn.exclude(rung=Rung.MEMBER, state=Assignment.State.WITHDRAWN).values("person"))
     load = loads(people)
     place = {group_id: number for number, group_id in enumerate(rotation(sample.group_id))}
-    candidates = [person for person in people.select_related("group") if not set(person.opted_out) & set(sample.content_warning)]
+    candidates = [person for person in people.select_related("group") if not is_unwelcome(sample, person)]
     if not candidates:
         return None
     taker = min(candidates, key=lambda person: (place[person.group_id or 0], load.get(person.pk, 0), person.pk))
@@ -219,7 +244,7 @@ def sample_repair(sample_id: int, *, now: datetime) -> bool:
         taken = Assignment.objects.filter(sample=sample, round=LABEL, rung=Rung.MEMBER, state__in=TAKEN)
         for seat in sorted({0, 1, 2} - set(taken.values_list("seat", flat=True))):
             if taker := seat_fill(sample, seat):
-                events.append(_seat_event(sample, taker))
+                events.append(seat_event(sample, taker))
     done = [event for event in events if event.kind != "waiting"]
     TimelineEvent.objects.bulk_create(done)
     return bool(done)

@@ -148,3 +148,9 @@ def test_the_workbench_has_the_button_only_where_hints_are_offered(staff: Staff,
     page = client.get("/leader/").content
     assert b'data-action="hint"' not in page
     assert b'name="with_hints"' in page
+
+
+def test_of_two_equal_expectations_the_same_one_is_named_by_every_database(predicted: Sample) -> None:
+    equal = {"Tension": 0.5, "Fear": 0.5, "Sadness": 0.0, "Relaxation": 0.0, "Neutral": 0.0, "Excitation": 0.0}
+    prelabels_save("run 10", {predicted.pk: equal})
+    assert Prelabel.objects.get(sample=predicted).emotion == "Fear"

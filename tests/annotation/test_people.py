@@ -20,11 +20,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation import services
-from annotation.models import Assignment, Group, Membership, Person, QualificationAttempt, Sample, StaffChange
+from annotation.models import Assignment, Group, Membership, Person, QualificationAttempt, Sample, StaffChange, TimelineEvent
 from annotation.rules import sentiment
 from annotation.services import BadLines, Conflict
-from tests.annotation.conftest import Staff, person, say
-from tests.factories import PersonFactory, VideoFactory
+from annotation.services.gold import _gold_samples as gold_samples
+from tests.annotation.conftest import FIRST, Staff, person, say
+from tests.factories import AssignmentFactory, PersonFactory, SampleFactory, VideoFactory
 
 HEADER = "username,full_name,gender,language,work_experience,msceit,education,culture,leadership,role,group"
 NOW = timezone.now()
@@ -155,6 +156,40 @@ def test_the_absent_persons_clips_go_to_others(staff: Staff) -> None:
     assert services.assignment_next(Person.objects.get(pk=a1.pk)) is None
 
 
+def test_the_experts_clips_go_to_the_other_expert(staff: Staff, sample: Sample) -> None:
+    for emotion in ("Fear", "Neutral", "Sadness", "Tension", "Relaxation"):
+        say(sample, emotion)
+    second = person("expert-2", "expert")
+    assert Assignment.objects.get(sample=sample, rung="expert").person == staff.expert
+    assert services.person_pause(staff.expert, reason="on leave", reassign=True) == 1
+    assert Assignment.objects.get(sample=sample, rung="expert", state="open").person == second
+    told = TimelineEvent.objects.filter(sample=sample).last()
+    assert (told.kind, told.person, told.detail) == ("reassigned", second, {"rung": "expert"})
+    assert services.person_pause(second, reason="ill", reassign=True) == 0, "nobody is left: it waits"
+    assert Assignment.objects.get(sample=sample, rung="expert", state="open").person == second
+
+
+def test_what_is_handed_over_is_on_the_timeline_and_brings_nothing_of_who_had_it(staff: Staff) -> None:
+    VideoFactory.create_batch(2)
+    services.distribute()
+    a1, b1 = staff.members["A"][0], staff.members["B"][0]
+    mine = Assignment.objects.get(person=a1)
+    Assignment.objects.filter(pk=mine.pk).update(hint={"emotion": "Fear"}, active_ms=9000)
+    services.member_swap(a1, b1, reason="sA, Fear")
+    mine.refresh_from_db()
+    assert (mine.person, mine.hint, mine.active_ms) == (b1, {}, 0)
+    assert TimelineEvent.objects.filter(sample=mine.sample, kind="reassigned", person=b1).count() == 1
+    before = TimelineEvent.objects.filter(kind="reassigned").count()
+    moved = services.person_pause(Person.objects.get(pk=b1.pk), reason="ill", reassign=True)
+    assert moved == TimelineEvent.objects.filter(kind="reassigned").count() - before == 1
+
+
+def test_a_role_given_by_a_file_is_in_the_history_of_the_staff(staff: Staff) -> None:
+    services.people_import(f"{HEADER}\n{line('a1', role='leader', group='A')}\n")
+    change = StaffChange.objects.filter(person=staff.members["A"][0]).first()
+    assert (change.kind, change.detail) == ("role", {"from": "annotator", "to": "leader"})
+
+
 # --- the labelling test ------------------------------------------------------------------------------------------
 
 
@@ -253,6 +288,47 @@ def test_hidden_gold_items_pause_whoever_gets_them_wrong(staff: Staff, settings)
     assert a1.paused_reason == "0 of the last 3 gold items right, less than 60 %"
     assert seen.count("gold") == 3
     assert set(Sample.objects.filter(group__letter="B").values_list("label", flat=True)) == {""}
+
+
+def test_who_was_resumed_is_not_paused_again_by_the_same_gold_items(staff: Staff, settings) -> None:
+    settings.GOLD_LEAST = 3
+    a1 = staff.members["A"][0]
+
+    def gold(emotion: str) -> None:
+        turn = AssignmentFactory(person=a1, round="gold", sample=SampleFactory())
+        services.gold_add(video_id=turn.sample.video_id, emotions=["Fear"], source="experts")
+        services.vote_cast(assignment=turn, client_id=uuid.uuid4(), adjective=FIRST[emotion], confidence=1, now=timezone.now())
+        a1.refresh_from_db()
+
+    for _ in range(3):
+        gold("Neutral")
+    assert a1.paused_reason.startswith("0 of the last 3")
+    services.person_resume(a1)
+    gold("Fear")
+    assert a1.paused_reason == "", "one right answer after the talk is no reason"
+    gold("Neutral")
+    gold("Neutral")
+    assert a1.paused_reason.startswith("1 of the last 3")
+
+
+def test_gold_items_of_the_own_test_are_hidden_in_the_work_only_when_no_other_is_left(staff: Staff) -> None:
+    a1 = staff.members["A"][0]
+    seen, fresh = (services.gold_add(video_id=SampleFactory().video_id, emotions=["Fear"], source="experts") for _ in range(2))
+    QualificationAttempt.objects.create(person=a1, part="quality", number=1, items=[str(seen.pk)])
+    QualificationAttempt.objects.create(person=a1, part="quality", number=2, items=["held elsewhere: x"], finished_at=NOW)
+    assert list(gold_samples(a1)) == [fresh.video.sample.pk]
+    Sample.objects.filter(video=fresh.video).update(state="excluded")
+    assert list(gold_samples(a1)) == [seen.video.sample.pk]
+
+
+def test_a_clip_flagged_out_comes_back_to_nobody(staff: Staff, sample: Sample) -> None:
+    a1, a2, a3 = staff.members["A"]
+    again = AssignmentFactory(person=a3, round="repeat", sample=sample)
+    for who in (a1, a2):
+        services.sample_flag(Assignment.objects.get(person=who), kind="unsafe", now=NOW)
+    again.refresh_from_db()
+    assert again.state == "withdrawn"
+    assert services.assignment_next(a3) is None
 
 
 def test_a_share_of_the_clips_returns_later_blind(staff: Staff, settings) -> None:
