@@ -51,7 +51,7 @@ def from_label_studio(text: str) -> list[Row]:
             known = {key: str(data[key]) for key in EXTRA if key in data}
             votes = [_read_annotation(annotation) for annotation in task["annotations"] if not annotation.get("was_cancelled")]
             rows += [{"video": str(data["video"]), **vote, **known} for vote in _with_rungs(votes)]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"task {number} is not as Label Studio exports it: {error!r}") from None
     return rows
 
@@ -97,11 +97,13 @@ def to_doccano(rows: Iterable[Mapping[str, str]]) -> str:
 def from_doccano(text: str) -> list[Row]:
     """Rows of votes.csv. Raises ValueError for a line without the votes in `meta`: doccano itself does not say who labelled when."""
     rows: list[Row] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines(): a title may hold a line separator of Unicode
+        if not line.strip():
+            continue
         try:
             item = json.loads(line)
             rows += [{"video": item["filename"], **vote} for vote in _with_rungs(item["meta"]["votes"])]
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"line {number} has no votes as this site writes them: {error!r}") from None
     return rows
 

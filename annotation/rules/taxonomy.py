@@ -121,11 +121,17 @@ def parse_emotion(text: str) -> str:
     raise ValueError(f"{text!r} is not an emotion; use one of {', '.join(EMOTIONS)}")
 
 
-def adjective(key: str, *, version: int = TABLE_VERSION) -> Adjective:
-    """The adjective of that key in that version of the table. Raises ValueError if either is unknown."""
+def table(version: int) -> dict[str, Adjective]:
+    """Key → adjective in that version of the table. Raises ValueError if there is none."""
     if version not in BY_KEY:
         raise ValueError(f"there is no adjective table {version}; known: {', '.join(map(str, BY_KEY))}")
-    found = BY_KEY[version].get(key.strip().lower())
+    return BY_KEY[version]
+
+
+def adjective(key: str, *, version: int = TABLE_VERSION) -> Adjective:
+    """The adjective of that key in that version of the table. Raises ValueError if either is unknown."""
+    choices = table(version)
+    found = choices.get(key.strip().lower())
     if found is None:
-        raise ValueError(f"{key!r} is not among the {len(BY_KEY[version])} adjectives of table {version}")
+        raise ValueError(f"{key!r} is not among the {len(choices)} adjectives of table {version}")
     return found

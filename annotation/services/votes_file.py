@@ -43,9 +43,9 @@ class Line:
 
 def votes_read(source: str | Path | TextIO) -> tuple[str, str]:
     if isinstance(source, str):
-        return "votes.csv", source.lstrip("\ufeff")
+        return "votes.csv", source.removeprefix("\ufeff")
     if not isinstance(source, Path):
-        return getattr(source, "name", "votes.csv"), source.read()
+        return getattr(source, "name", "votes.csv"), source.read().removeprefix("\ufeff")
     try:
         return source.name, source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -83,7 +83,8 @@ def _line(number: int, row: dict[str, str], problems: list[str]) -> Line | None:
     problems += [f"{key} is empty" for key in ("video", "annotator") if not row[key]]
     if row["rung"] not in Rung.values:
         problems.append(f"rung {row['rung']!r} is not one of {', '.join(Rung.values)}")
-    table = _number(row.get("adjective_table", ""), "adjective_table", int, problems) or taxonomy.TABLE_VERSION
+    asked = _number(row.get("adjective_table", ""), "adjective_table", int, problems)
+    table = taxonomy.TABLE_VERSION if asked is None else asked
     adjective, emotion = _feeling(row, table, problems)
     confidence = _number(row["confidence"], "confidence", float, problems)
     if confidence is not None and not 0 <= confidence <= 1:
@@ -113,6 +114,7 @@ def _feeling(row: dict[str, str], table: int, problems: list[str]) -> tuple[str,
         return "", ""
     try:
         said = taxonomy.parse_emotion(emotion) if emotion else ""
+        taxonomy.table(table)  # also for an emotion alone: the vote keeps the number
         found = taxonomy.adjective(adjective, version=table) if adjective else None
     except ValueError as error:
         problems.append(str(error))

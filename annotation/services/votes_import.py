@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.models import LABEL, Assignment, Person, Rung, Sample, TimelineEvent, Vote
+from annotation.models import LABEL, Assignment, Group, Person, Rung, Sample, TimelineEvent, Vote
 from annotation.rules.voting import LADDER, MEMBERS, Ask, Decided, decide
 from annotation.services.ladder import label_told
 from annotation.services.refusals import BadLines
@@ -37,13 +37,19 @@ class Ladder:
     people: set[str] = field(default_factory=set)
     verdict: Decided | Ask = field(default_factory=lambda: Ask("member"))
     unfilled: frozenset[str] = frozenset()  # rungs that nobody could ever have filled for this video's group
+    settled: bool = False  # the label stands on this site: a file does not open it again
+    reopened: bool = False  # the expert's vote came on top of a decision: the label had been opened again
 
     def add(self, rung: str, emotion: str, annotator: str) -> str | None:
         """Takes the next vote; returns what is wrong with it, if anything."""
         if annotator in self.people:
             return f"{annotator} has already voted on video {self.video}"
         if isinstance(self.verdict, Decided):
-            return f"video {self.video} was already decided at rung {self.verdict.rung}"
+            if rung != Rung.EXPERT or self.verdict.rung == Rung.EXPERT or self.settled:
+                return f"video {self.video} was already decided at rung {self.verdict.rung}"
+            self.people.add(annotator)
+            self.verdict, self.reopened = Decided(emotion, rung), True
+            return None
         if rung != self.verdict.rung and not self._skips_to(rung):
             return f"video {self.video} waits for a {self.verdict.rung}'s vote, not for a {rung}'s"
         self.people.add(annotator)
@@ -72,7 +78,8 @@ class Imported:
 def votes_import(source: str | Path | TextIO) -> Imported:
     """Takes a votes.csv in, runs each video's votes through the ladder and stores votes, labels and history.
 
-    A line that is here already is left alone, so that the same file can be imported twice. Raises BadLines with one
+    A line that is here already is left alone, also one taken back since, so that the same file can be imported twice. An expert's vote
+    on top of a decision means that the label had been opened again, where the site has none that stands. Raises BadLines with one
     message per bad line; then nothing was stored.
     """
     name, text = votes_read(source)
@@ -95,6 +102,7 @@ class _Import:
         self.new_videos = 0
 
     def run(self) -> Imported:
+        list(Group.objects.select_for_update(no_key=True).order_by("letter"))  # no distribution makes the same samples meanwhile
         for lines in self.by_video.values():
             self._check_people(lines)
             self._check_video(lines)
@@ -212,8 +220,9 @@ class _Import:
         return max(sorted(set(known)), key=known.count) if known else None
 
     def _votes_before(self, samples: dict[int, Sample]) -> dict[int, list[Vote]]:
+        """Sample id → its votes, those taken back among them."""
         votes: dict[int, list[Vote]] = defaultdict(list)
-        rows = Vote.objects.filter(round=LABEL, undone_at__isnull=True).select_related("person__user")
+        rows = Vote.objects.filter(round=LABEL).select_related("person__user")
         for vote in _chunked(rows, "sample_id", [sample.pk for sample in samples.values() if sample.pk]):
             votes[vote.sample_id].append(vote)
         return votes
@@ -221,10 +230,12 @@ class _Import:
     def _climb(self, sample: Sample, before: list[Vote], lines: list[Line]) -> tuple[Ladder, list[Line]]:
         """The ladder with the votes already here, then the file's, by rung and time; and the lines that are new."""
         ladder = Ladder(lines[0].video, unfilled=self._unfilled(sample.group_id))
-        here = {vote.person.user.username: vote for vote in before}
-        for vote in sorted(before, key=lambda vote: (LADDER.index(vote.rung), vote.created_at, vote.pk)):
+        standing = [vote for vote in before if vote.undone_at is None]
+        for vote in sorted(standing, key=lambda vote: (LADDER.index(vote.rung), vote.created_at, vote.pk)):
             ladder.add(vote.rung, vote.emotion, vote.person.user.username)
-        new = [line for line in lines if not self._is_here(line, here.get(line.annotator))]
+        ladder.settled = sample.state == Sample.State.DECIDED
+        here = {(vote.person.user.username, vote.rung, vote.emotion, vote.created_at) for vote in before}
+        new = [line for line in lines if (line.annotator, line.rung, line.emotion, line.created_at) not in here]
         if new and sample.state == Sample.State.EXCLUDED:
             self._wrong(new[0], f"video {new[0].video!r} was flagged out of labelling")
             return ladder, []
@@ -237,17 +248,16 @@ class _Import:
         own, others = group_id in self.led, bool(self.led - {group_id})
         return frozenset(rung for rung, filled in ((Rung.LEADER.value, own), (Rung.EXCHANGE.value, others)) if not filled)
 
-    def _is_here(self, line: Line, vote: Vote | None) -> bool:
-        return vote is not None and (vote.rung, vote.emotion, vote.created_at) == (line.rung, line.emotion, line.created_at)
-
     def _store(self, fresh: Sequence[tuple[Sample, Ladder, list[Line]]]) -> None:
         for sample, ladder, lines in fresh:
             if isinstance(ladder.verdict, Decided):
                 _decide(sample, ladder.verdict, max(line.created_at for line in lines))
             else:
                 sample.rung = ladder.verdict.rung
+            if ladder.reopened and not sample.reopened:
+                sample.reopened = 1
         samples = [sample for sample, _, _ in fresh]
-        decided_fields = ["state", "label", "decided_rung", "rung", "decided_at"]
+        decided_fields = ["state", "label", "decided_rung", "rung", "decided_at", "reopened"]
         Sample.objects.bulk_update([sample for sample in samples if sample.pk], decided_fields, batch_size=200)
         Sample.objects.bulk_create([sample for sample in samples if not sample.pk], batch_size=BATCH)
         turns = self._turns(fresh)

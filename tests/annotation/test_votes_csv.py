@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from annotation.models import Assignment, Sample, TimelineEvent, Vote
 from annotation.rules.exchange import from_label_studio
-from annotation.services import BadLines, person_pause, votes_export, votes_import
+from annotation.services import BadLines, person_pause, sample_reopen, votes_csv_of, votes_export, votes_import
 from crawler.models import Video
 from tests.annotation.conftest import Staff, say
 from tests.factories import VideoFactory
@@ -190,6 +191,69 @@ def test_what_is_exported_can_be_taken_in_elsewhere(staff: Staff, tmp_path: Path
     second = io.StringIO()
     votes_export(second)
     assert second.getvalue() == file.read_text()
+
+
+def test_a_label_that_was_opened_again_can_be_taken_in_elsewhere(staff: Staff, sample: Sample) -> None:
+    for emotion in ("Fear", "Fear", "Neutral"):
+        say(sample, emotion)
+    sample_reopen(sample, by=staff.manager, reason="complaint", now=timezone.now())
+    say(sample, "Sadness", staff.expert)
+    number, out = sample.video.number, io.StringIO()
+    votes_export(out)
+    for model in (TimelineEvent, Vote, Assignment, Sample, Video):
+        model.objects.all().delete()
+    assert votes_import(out.getvalue()).decided == 1
+    assert label(number) == ("decided", "Sadness", "expert")
+    assert Sample.objects.get().reopened == 1
+    second = io.StringIO()
+    votes_export(second)
+    assert second.getvalue() == out.getvalue()
+
+
+def test_a_file_opens_no_label_that_stands_here(staff: Staff, sample: Sample) -> None:
+    for emotion in ("Fear", "Fear", "Neutral"):
+        say(sample, emotion)
+    with pytest.raises(BadLines, match="already decided at rung member"):
+        votes_import(text(vote(sample.video.number, "expert", "Sadness", "expert")))
+
+
+def test_a_vote_taken_back_since_is_not_taken_in_again(staff: Staff) -> None:
+    VideoFactory(number=1)
+    people = ("a1", "Fear", "member"), ("a2", "Neutral", "member"), ("a3", "Sad", "member"), ("a-leader", "Tension", "leader")
+    above = ("b-leader", "Relaxation", "exchange"), ("expert", "Fear", "expert")
+    file = text(*(vote(1, *said) for said in (*people, *above)))
+    votes_import(file)
+    sample_reopen(Sample.objects.get(), by=staff.manager, reason="complaint", now=timezone.now())
+    again = votes_import(file)
+    assert (again.votes, again.unchanged) == (0, 6)
+    assert Sample.objects.get().state == "open"
+
+
+@pytest.mark.parametrize("table", ["99999999999", "-1", "0"])
+def test_an_unknown_adjective_table_is_refused_also_for_an_emotion_alone(staff: Staff, table: str) -> None:
+    VideoFactory(number=1)
+    with pytest.raises(BadLines, match="there is no adjective table"):
+        votes_import(text(f"{vote(1, 'a1', 'Fear')},{table}", header=HEADER + ",adjective_table"))
+
+
+def test_a_title_with_a_line_separator_travels_and_a_mark_of_order_does_no_harm(staff: Staff, tmp_path: Path) -> None:
+    VideoFactory(number=1, title="one\u2028two\x85three")
+    votes_import(text(vote(1, "a1", "Fear")))
+    file = tmp_path / "votes.jsonl"
+    for kind in ("doccano", "label-studio"):
+        call_command("export_votes", file, "--format", kind, stdout=io.StringIO())
+        file.write_text("\ufeff" + file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+        for model in (TimelineEvent, Vote, Assignment, Sample, Video):
+            model.objects.all().delete()
+        call_command("import_votes", file, "--format", kind, stdout=io.StringIO())
+        assert Video.objects.get().title == "one\u2028two\x85three"
+
+
+def test_two_choices_in_one_annotation_are_refused_by_task() -> None:
+    result = [{"from_name": "emotion", "value": {"choices": ["Fear", "Tension"]}}]
+    task = {"data": {"video": "1"}, "annotations": [{"completed_by": "a1", "created_at": AT, "result": result}]}
+    with pytest.raises(BadLines, match="task 1 is not as Label Studio exports it"):
+        votes_csv_of("label-studio", json.dumps([task]))
 
 
 def test_the_command_fails_with_one_line_per_error(staff: Staff, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, format: str, **options: Any) -> None:
         try:
-            done = votes_import(file if format == "csv" else votes_csv_of(format, file.read_text(encoding="utf-8")))
+            done = votes_import(file if format == "csv" else votes_csv_of(format, file.read_text(encoding="utf-8-sig")))
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}") from None
         except UnicodeDecodeError:
