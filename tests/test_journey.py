@@ -74,7 +74,7 @@ def test_the_journey_killed_on_its_way_ends_the_same(var):
         assert column in output
     once = rows(var)
     assert all(count == different > 0 for count, different in once.values()), once
-    again = finish(demo(var, "--count", str(CLIPS)), var, timeout_s=180)
+    again = finish(demo(var, "--count", str(CLIPS)), var)
     assert rows(var) == once
     assert "came out empty" not in again
 

@@ -182,10 +182,10 @@ def test_the_browser_is_sent_to_a_signed_address_after_the_same_question(store, 
     assert (answer.status_code, answer["Cache-Control"]) == (302, "no-store")
     address = answer["Location"]
     assert address.startswith(f"{settings.S3_PUBLIC_URL}/clips/emotions/{NAME}?")
-    part = requests.get(address, headers={"Range": "bytes=4-5"}, timeout=20)
+    part = requests.get(address, headers={"Range": "bytes=4-5"}, timeout=60)
     assert (part.status_code, part.content, part.headers["Content-Type"]) == (206, BYTES[4:6], "video/mp4")
     for forged in (address.replace("abc.mp4", "abd.mp4"), address.replace("Expires=900", "Expires=9000"), address.partition("?")[0]):
-        assert requests.get(forged, timeout=20).status_code == 403
+        assert requests.get(forged, timeout=60).status_code == 403
 
 
 def test_a_signed_address_ends(store, file, monkeypatch):
@@ -194,7 +194,7 @@ def test_a_signed_address_ends(store, file, monkeypatch):
     address = clips().address(NAME, shown_as="1.mp4")
     later = objects.time.time() + 2
     monkeypatch.setattr(objects.time, "time", lambda: later)
-    assert requests.get(address, timeout=20).status_code == 403
+    assert requests.get(address, timeout=60).status_code == 403
 
 
 def test_a_site_moves_from_its_disk_to_a_bucket(store, file, capsys):

@@ -64,7 +64,7 @@ class Visitor:
 
     def get(self, url: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         host, path = re.fullmatch(r"https://([^/]+)(/.*)?", url).groups()
-        connection = http.client.HTTPSConnection("127.0.0.1", self.server.port, timeout=20, context=self.context)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.server.port, timeout=60, context=self.context)
         connection._context = Named(self.context, host)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         try:

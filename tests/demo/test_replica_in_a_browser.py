@@ -32,7 +32,7 @@ def browser(replica, tmp_path_factory):
     driver.quit()
 
 
-def wait(condition: Callable[[], object], seconds: float = 10) -> object:
+def wait(condition: Callable[[], object], seconds: float = 60) -> object:
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "the page did not get there in time"
@@ -47,7 +47,7 @@ def biggest(replica, platform: str) -> str:
 
 def scroll_to_end(browser, seen: Callable[[], None]) -> None:
     """Scrolls step by step, looking after each, until the page says that there is no more."""
-    for _ in range(200):
+    for _ in range(1000):
         seen()
         at_end = browser.execute_script(
             "scrollBy(0, 300); return !document.querySelector('.end').hidden && scrollY + innerHeight >= document.documentElement.scrollHeight - 2"

@@ -34,7 +34,7 @@ class Proxy:
                 try:
                     if self.target is None:
                         raise ConnectionRefusedError
-                    server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+                    server = socket.create_connection(("127.0.0.1", self.target), timeout=30)
                 except OSError:
                     client.close()
                     continue

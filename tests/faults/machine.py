@@ -73,7 +73,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-    process.wait(10)
+    process.wait(60)
 
 
 def wait_until(done: Callable[[], Any], what: str, *, timeout_s: float = 120) -> Any:

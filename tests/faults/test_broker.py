@@ -67,7 +67,7 @@ class Redis:
 
     def kill(self) -> None:
         self.server.kill()
-        self.server.wait(10)
+        self.server.wait(60)
 
 
 @pytest.fixture

@@ -78,22 +78,22 @@ def test_a_child_that_ignores_sigterm_is_killed_with_its_group(tmp_path):
 def test_a_child_is_told_to_stop_when_its_worker_is_killed(tmp_path):
     script = (
         "import sys, time; from pathlib import Path; from training import launch\n"
-        "child = launch.Child(['sleep', '60'], log=Path(sys.argv[1]) / 'log', environment={}, cwd=Path('.'))\n"
-        "print(child.pid, flush=True); time.sleep(60)"
+        "child = launch.Child(['sleep', '600'], log=Path(sys.argv[1]) / 'log', environment={}, cwd=Path('.'))\n"
+        "print(child.pid, flush=True); time.sleep(600)"
     )
     worker = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     pid = int(worker.stdout.readline())
     worker.kill()
     worker.wait()
     worker.stdout.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not alive(pid)
 
 
 def wait_for(path, text: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while text not in path.read_text() and time.monotonic() < deadline:
         time.sleep(0.02)
 

@@ -100,7 +100,10 @@ function take(answer) {
   progress = { done_today: answer.progress.done_today + onTheWay, waiting: Math.max(answer.progress.waiting - onTheWay, 0) };
   showProgress();
   const { upcoming: ahead = [], ...first } = answer;
-  const leased = [first, ...ahead].filter(({ assignment }) => !outbox.has(assignment));
+  const loading = new Map(upcoming.map(({ assignment, media_url }) => [assignment, media_url])); // under a new address they would load again
+  const leased = [first, ...ahead]
+    .filter(({ assignment }) => !outbox.has(assignment))
+    .map((item) => ({ ...item, media_url: loading.get(item.assignment) ?? item.media_url }));
   const here = leased.find(({ assignment }) => assignment === current?.assignment);
   const keep = here && screen.state === "working" && !(current.renewed && player.failed);
   const item = here ? { ...here, renewed: current.renewed } : leased[0];
