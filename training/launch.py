@@ -336,6 +336,11 @@ def tail(path: Path, *, max_bytes: int = 65_536) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+def was_stopped(status: int, log: Path) -> bool:
+    """Whether SIGTERM ended the child: after a checkpoint, before it could listen, or under torchrun, which ends with 1 and says so last."""
+    return status in (STOPPED, -signal.SIGTERM) or "SignalException: " in last_words(log).rpartition("\n")[2]
+
+
 def last_words(log: Path) -> str:
     """The last few lines of a log: what a person needs to see why a run failed."""
     return "\n".join(tail(log, max_bytes=8_192).splitlines()[-20:])[-2_000:]

@@ -1,5 +1,6 @@
 """What is asked about runs, schedules and devices."""
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ class GpuState:
 
 def gpu_states() -> list[GpuState]:
     """This machine's GPUs with the run on each."""
-    live = list(Run.objects.filter(state=Run.State.RUNNING).select_related("release"))
+    live = list(Run.objects.filter(state=Run.State.RUNNING, host=socket.gethostname()).select_related("release"))
     return [GpuState(gpu, next((run for run in live if _on(run, gpu)), None)) for gpu in launch.gpus(settings.TRAIN_GPUS)]
 
 

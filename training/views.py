@@ -18,8 +18,8 @@ from django.views.decorators.http import require_POST, require_safe
 from annotation.services import hints_offered
 from qa.models import Release
 from training import selectors, services
-from training.access import may_control, run_for
-from training.models import Run, Schedule
+from training.access import may_change, may_control, run_for, schedule_for
+from training.models import Run
 
 COMPARED_AT_MOST = 6
 may_start = permission_required("training.start_run", raise_exception=True)
@@ -92,7 +92,7 @@ def _page(request: HttpRequest, *, run_form: RunForm, schedule_form: ScheduleFor
         "runs": page,
         "run_form": run_form,
         "schedule_form": schedule_form,
-        "schedules": selectors.schedules(),
+        "schedules": [(schedule, may_change(request.user, schedule)) for schedule in selectors.schedules()],
         "gpus": selectors.gpu_states(),
         "has_releases": selectors.releases_trainable().exists(),
     }
@@ -134,7 +134,7 @@ def schedule_save(request: HttpRequest) -> HttpResponse:
 @require_POST
 @may_start
 def schedule_delete(request: HttpRequest, pk: int) -> HttpResponse:
-    services.schedule_delete(get_object_or_404(Schedule, pk=pk))
+    services.schedule_delete(schedule_for(request.user, pk))
     return redirect("training:runs")
 
 

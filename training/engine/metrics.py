@@ -60,6 +60,7 @@ def summary(probabilities: Floats, target: Ints, classes: Sequence[str]) -> dict
         "uar": unweighted_recall(matrix),
         "per_class_recall": by_class,
         "per_class_count": dict(zip(classes, matrix.sum(1).tolist(), strict=True)),
+        "classes": list(classes),
         "confusion": matrix.tolist(),
         "calibration_error": calibration_error(probabilities, target),
         "majority_acc": float(matrix.sum(1).max() / matrix.sum()),

@@ -105,6 +105,6 @@ def word_ids(sentence: str, config: Any, tokenizer: str) -> list[int]:
     if tokenizer:
         from transformers import CLIPTokenizer
 
-        return CLIPTokenizer.from_pretrained(tokenizer)(sentence, add_special_tokens=False)["input_ids"]
+        return CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True)(sentence, add_special_tokens=False)["input_ids"]
     ordinary = min(config.bos_token_id, config.eos_token_id) - 1
     return [1 + crc32(word.strip(",.").encode()) % ordinary for word in sentence.split()]

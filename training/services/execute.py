@@ -132,7 +132,7 @@ class Execution:
             return self.end(Run.State.CANCELLED, reason)
         if reason:
             return self.end(Run.State.FAILED, f"{reason}; retry goes on from the last checkpoint")
-        if status == launch.STOPPED:
+        if status and launch.was_stopped(status, self.folder / "log.txt"):
             return self.give_back()
         if status:
             return self.end(Run.State.FAILED, launch.last_words(self.folder / "log.txt") or f"the engine ended with status {status}")

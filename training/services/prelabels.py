@@ -53,7 +53,8 @@ def refuse_unfit(run: Run) -> None:
     if run.state != Run.State.FINISHED:
         raise ValidationError(f"Run {run.pk} is {run.state}: only a finished run can predict.", code="not_finished")
     recipe = recipes().get(run.recipe)
-    if recipe is None or overridden(recipe, run.overrides).classes != tuple(Emotion.values):
+    classes = run.metrics.get("classes") or (overridden(recipe, run.overrides).classes if recipe else ())
+    if tuple(classes) != tuple(Emotion.values):
         raise ValidationError(f"Run {run.pk} was not trained on the six emotions.", code="other_classes")
 
 

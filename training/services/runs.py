@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,25 +59,39 @@ def run_start(
 
 
 def _check(recipe: str, release: Release, seed: int, overrides: dict[str, Any], gpus: int) -> None:
-    known = recipes()
-    if recipe not in known:
-        raise ValidationError(f"No recipe is called {recipe!r}; there are {', '.join(sorted(known))}.", code="unknown_recipe")
-    try:
-        overridden(known[recipe], overrides)
-    except (ValueError, TypeError) as error:
-        raise ValidationError(f"{error}.", code="bad_override") from error
-    if "\\u0000" in json.dumps(overrides) or not _is_finite(overrides):
-        raise ValidationError("A field's value holds a character or a number that cannot be stored.", code="bad_override")
-    for name, value in overrides.items():
-        # A person on the site names no file of the server: weights from elsewhere are set in a recipe.
-        if isinstance(value, str) and (Path(value).is_absolute() or ".." in Path(value).parts):
-            raise ValidationError(f"{name} may not name a file outside the project.", code="bad_override")
-    if not 0 <= seed < 2**31:
-        raise ValidationError(f"Seed {seed} is outside 0..2147483647.", code="bad_seed")
+    recipe_check(recipe, seed, overrides)
     if not 0 <= gpus <= 64:
         raise ValidationError(f"{gpus} GPUs is outside 0..64.", code="bad_gpus")
     if not release.folder.is_dir():
         raise ValidationError(f"The folder of release {release.name} is gone: export it again.", code="release_gone")
+
+
+def recipe_check(recipe: str, seed: int, overrides: dict[str, Any]) -> None:
+    """Raises ValidationError for an unknown recipe, a field or value that it does not take, or a file that no person may name."""
+    known = recipes()
+    if recipe not in known:
+        raise ValidationError(f"No recipe is called {recipe!r}; there are {', '.join(sorted(known))}.", code="unknown_recipe")
+    try:
+        changed = overridden(known[recipe], overrides)
+    except (ValueError, TypeError) as error:
+        raise ValidationError(f"{error}.", code="bad_override") from error
+    if "\\u0000" in json.dumps(overrides) or not _is_finite(overrides):
+        raise ValidationError("A field's value holds a character or a number that cannot be stored.", code="bad_override")
+    for name in overrides:
+        # A person on the site names no file of the server: weights from elsewhere are set in a recipe.
+        if any(Path(text).is_absolute() or ".." in Path(text).parts for text in _texts(getattr(changed, name))):
+            raise ValidationError(f"{name} may not name a file outside the project.", code="bad_override")
+    if not 0 <= seed < 2**31:
+        raise ValidationError(f"Seed {seed} is outside 0..2147483647.", code="bad_seed")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a field's value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)
 
 
 def _is_finite(overrides: dict[str, Any]) -> bool:

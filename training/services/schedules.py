@@ -9,9 +9,11 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from qa.models import Release
+from training.access import may_change
 from training.models import Run, Schedule
-from training.selectors import recipes, release_newest
-from training.services.runs import run_start
+from training.selectors import release_newest
+from training.services.runs import recipe_check, run_start
 
 TASK = "training.tasks.run_scheduled"
 
@@ -20,9 +22,14 @@ TASK = "training.tasks.run_scheduled"
 def schedule_save(
     *, name: str, recipe: str, cron: str, variant: str = "all", seed: int = 1, overrides: dict[str, Any] | None = None, user: Any = None
 ) -> Schedule:
-    """The schedule of this name, made or changed, with its entry in beat's table. Raises ValidationError for a bad field."""
-    if recipe not in recipes():
-        raise ValidationError(f"No recipe is called {recipe!r}.", code="unknown_recipe")
+    """The schedule of this name, made or changed, with its entry in beat's table.
+
+    Raises ValidationError for a bad field, or for the name of someone else's schedule.
+    """
+    recipe_check(recipe, seed, overrides or {})
+    named = Schedule.objects.filter(name=name).first()
+    if named and user is not None and not may_change(user, named):
+        raise ValidationError(f"Schedule {name} is someone else's: choose another name.", code="others")
     crontab_row = _crontab(cron)
     values = {"recipe": recipe, "cron": cron, "variant": variant, "seed": seed, "overrides": overrides or {}}
     schedule, created = Schedule.objects.update_or_create(name=name, defaults=values, create_defaults={**values, "created_by": user})
@@ -60,14 +67,14 @@ def schedule_delete(schedule: Schedule) -> None:
 
 
 def schedule_run(schedule_id: int) -> Run | None:
-    """The run on the newest release of the schedule's variant, or None when that one was trained on already or there is none.
+    """The run on the newest release of the schedule's variant, or None when it is no newer than the last one or there is none.
 
     Locks the schedule: beat may deliver twice.
     """
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().filter(pk=schedule_id).first()
         release = release_newest(schedule.variant) if schedule else None
-        if schedule is None or release is None or release.pk == schedule.last_release_id:
+        if schedule is None or release is None or not _is_newer(release, schedule.last_release):
             return None
         run = run_start(
             recipe=schedule.recipe, release=release, seed=schedule.seed, overrides=schedule.overrides, user=schedule.created_by,
@@ -76,3 +83,8 @@ def schedule_run(schedule_id: int) -> Run | None:
         schedule.last_release = release
         schedule.save(update_fields=["last_release"])
     return run
+
+
+def _is_newer(release: Release, last: Release | None) -> bool:
+    """Whether it was made after the last one: an older one is the newest good one again when the last is superseded."""
+    return last is None or last.variant != release.variant or (release.created_at, release.pk) > (last.created_at, last.pk)

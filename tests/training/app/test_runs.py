@@ -1,3 +1,4 @@
+import sys
 import threading
 import time
 import uuid
@@ -43,6 +44,7 @@ def test_the_database_refuses_a_live_twin(release):
         ({"overrides": {"epochs": "many"}}, "epochs"),
         ({"overrides": {"init_from": "/etc/passwd"}}, "init_from may not name a file"),
         ({"overrides": {"init_from": "../../x"}}, "init_from may not name a file"),
+        ({"recipe": "dfer_clip", "overrides": {"net_options": '{"tokenizer": "/etc"}'}}, "net_options may not name a file"),
         ({"seed": -1}, "outside 0..2147483647"),
         ({"gpus": 65}, "outside 0..64"),
     ],
@@ -133,6 +135,19 @@ def test_a_retried_run_goes_on_from_its_checkpoint(release, dana, fake_engine, m
     services.run_retry(run, user=dana)
     assert services.run_execute(run.pk) == "finished"
     assert f"from {reached} " in starts(run)[1]
+
+
+TORCHRUN = "import sys; sys.exit('torch.distributed.elastic.multiprocessing.api.SignalException: Process 1 got signal: 15')"
+TOO_EARLY = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+
+
+@pytest.mark.parametrize("ended", [TORCHRUN, TOO_EARLY])
+def test_a_run_that_was_told_to_stop_is_queued_again_however_the_engine_says_it(release, fake_engine, monkeypatch, ended):
+    run = services.run_start(recipe="debug", release=release)
+    monkeypatch.setattr("training.launch.train_command", lambda *_, **__: [sys.executable, "-c", ended])
+    assert [services.run_execute(run.pk), services.run_execute(run.pk)] == ["queued", "failed"]
+    run.refresh_from_db()
+    assert "stopped from outside twice" in run.error
 
 
 def test_a_queued_run_is_cancelled_at_once(release, dana):

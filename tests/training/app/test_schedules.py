@@ -36,6 +36,23 @@ def test_only_good_releases_of_its_variant_count(schedule, release):
     assert services.schedule_run(schedule.pk).release == release
 
 
+def test_an_older_release_is_not_new_when_the_last_one_is_superseded(schedule, release):
+    second = newer(release)
+    assert services.schedule_run(schedule.pk).release == second
+    Release.objects.filter(pk=second.pk).update(superseded_reason="a video was taken down")
+    assert services.schedule_run(schedule.pk) is None
+    third = newer(release, name="all-3")
+    assert services.schedule_run(schedule.pk).release == third
+
+
+def test_another_variant_begins_with_its_own_newest(schedule, release, dana):
+    balanced = newer(release, name="balanced-1", variant="balanced")
+    newest = newer(release)
+    assert services.schedule_run(schedule.pk).release == newest
+    services.schedule_save(name="sunday", recipe="debug", cron="0 3 * * 0", variant="balanced", user=dana)
+    assert services.schedule_run(schedule.pk).release == balanced
+
+
 def test_without_a_release_nothing_happens(schedule):
     assert services.schedule_run(schedule.pk) is None
     assert services.schedule_run(schedule.pk + 999) is None
@@ -57,3 +74,26 @@ def test_a_time_table_that_makes_no_sense_is_refused(dana, cron):
     with pytest.raises(ValidationError):
         services.schedule_save(name="sunday", recipe="debug", cron=cron, user=dana)
     assert not Schedule.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": "nonsense"}, "No recipe is called 'nonsense'"),
+        ({"overrides": {"epochs": "many"}}, "epochs"),
+        ({"overrides": {"init_from": "/etc/passwd"}}, "init_from may not name a file"),
+        ({"seed": -1}, "outside 0..2147483647"),
+    ],
+)
+def test_what_no_run_could_use_is_refused_before_sunday(dana, change, words):
+    with pytest.raises(ValidationError, match=words):
+        services.schedule_save(**{"name": "sunday", "recipe": "debug", "cron": "0 3 * * 0", "user": dana, **change})
+    assert not Schedule.objects.exists()
+
+
+def test_only_who_made_it_or_an_admin_changes_a_schedule(schedule, erin, admin):
+    with pytest.raises(ValidationError, match="someone else's: choose another name"):
+        services.schedule_save(name="sunday", recipe="small", cron="0 3 * * 0", user=erin)
+    services.schedule_save(name="sunday", recipe="small", cron="0 3 * * 0", user=admin)
+    schedule.refresh_from_db()
+    assert (schedule.recipe, schedule.created_by.username) == ("small", "dana")

@@ -1,9 +1,15 @@
+import socket
+import uuid
+
+import numpy as np
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 
 from tests.factories import UserFactory
-from training import services
+from training import launch, selectors, services
+from training.engine import metrics
 from training.models import Run, Schedule
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +117,35 @@ def test_a_schedule_is_made_changed_and_deleted_from_the_page(page, dana):
     schedule = Schedule.objects.get()
     assert (schedule.created_by, schedule.periodic_task.crontab.day_of_week) == (dana, "0")
     assert page.post(reverse("training:schedule_save"), {**data, "schedule-cron": "nonsense"}).status_code == 422
-    assert "sunday" in page.get(reverse("training:runs")).content.decode()
+    delete = reverse("training:schedule_delete", args=[schedule.pk])
+    assert delete in page.get(reverse("training:runs")).content.decode()
+    other = Client()
+    other.force_login(UserFactory(role="researcher"))
+    body = other.get(reverse("training:runs")).content.decode()
+    assert ("sunday" in body, delete in body) == (True, False)
+    assert other.post(delete).status_code == 404
     assert page.post(reverse("training:schedule_delete", args=[schedule.pk])).status_code == 302
     assert not Schedule.objects.exists()
+
+
+def test_the_matrix_of_another_data_set_has_its_own_classes(page, release, dana, fake_engine):
+    """Ekman6 has six as well, and they are not ours."""
+    run = services.run_start(recipe="debug", release=release, user=dana)
+    services.run_execute(run.pk)
+    ekman6 = ["anger", "disgust", "fear", "joy", "sadness", "surprise"]
+    chances = np.eye(6)[[0, 1]]
+    Run.objects.filter(pk=run.pk).update(metrics=metrics.summary(chances, np.array([0, 1]), ekman6))
+    assert page.get(reverse("training:run", args=[run.pk])).context["confusion"]["rows"] == ekman6
+    run.refresh_from_db()
+    with pytest.raises(ValidationError, match="six emotions"):
+        services.prelabels_ask(run, user=dana)
+
+
+def test_a_gpu_of_this_machine_shows_no_run_of_another(release, monkeypatch):
+    gpu = launch.Gpu("0", "u", "H200", 1000, 0, 0)
+    monkeypatch.setattr(launch, "gpus", lambda allowed: [gpu])
+    values = {"recipe": "debug", "release": release, "state": "running", "lease": uuid.uuid4(), "device": launch.Device((gpu,), ()).name}
+    run = Run.objects.create(**values, host="elsewhere")
+    assert selectors.gpu_states() == [selectors.GpuState(gpu, None)]
+    Run.objects.filter(pk=run.pk).update(host=socket.gethostname())
+    assert selectors.gpu_states() == [selectors.GpuState(gpu, run)]
