@@ -6,8 +6,10 @@ import re
 from typing import Any
 
 from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers, status
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
@@ -40,6 +42,13 @@ class Route(APIView):
 
     permissions: tuple[str, ...] = ()
     permission_classes = (IsAuthenticated, HasAnyPermission)
+
+    def perform_authentication(self, request: Request) -> None:
+        """A page says whose it is: once somebody else has signed in in that browser, it is told to sign in again instead of voting as them."""
+        super().perform_authentication(request)
+        page_of = request.headers.get("X-Page-Of")
+        if page_of and page_of != str(request.user.pk):
+            raise NotAuthenticated(_("Somebody else is signed in in this browser now."))
 
     @cached_property
     def person(self) -> Person:

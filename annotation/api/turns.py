@@ -58,6 +58,7 @@ class TurnSerializer(serializers.Serializer):
     rung = serializers.ChoiceField(Rung.choices)
     draft = serializers.DictField()
     draft_saved_at = serializers.DateTimeField(allow_null=True)
+    active_ms = serializers.IntegerField(help_text="time already spent on it, wherever that was")
     progress = ProgressSerializer()
     blind = serializers.BooleanField(help_text="the emotion that an adjective stands for stays hidden")
     content_warning = serializers.ListField(child=serializers.CharField())
@@ -158,6 +159,7 @@ class NextView(WorkerRoute):
             "rung": current.rung,
             "draft": current.draft,
             "draft_saved_at": current.draft_saved_at,
+            "active_ms": current.active_ms,
             "progress": selectors.progress(self.person, now=timezone.now()),
             "blind": settings.BLIND_EMOTION,
             "content_warning": current.sample.content_warning,

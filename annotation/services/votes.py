@@ -36,7 +36,7 @@ def vote_cast(
 
     Locks the sample: two members may cast the third vote at once, and exactly one of them must see three.
     Raises ValidationError for an unknown adjective or a confidence outside 0..1; Conflict if the turn is over,
-    another tab holds it, the vote was undone, or the client_id belongs to another vote.
+    another tab holds it, the vote was undone, or the client_id was used for another clip or with another choice.
     """
     chosen = _adjective(adjective)
     if confidence is None or not 0 <= confidence <= 1:
@@ -99,6 +99,8 @@ def _same(earlier: Vote, vote: Vote) -> Vote:
         raise Conflict(_("This client_id was used for another clip; make a new one for each submission."), code="client_id_used")
     if earlier.undone_at:
         raise Conflict(_("This vote was undone; submit again with a new client_id."), code="undone")
+    if (earlier.adjective, earlier.confidence) != (vote.adjective, vote.confidence):
+        raise Conflict(_("This client_id was used with another choice; make a new one for each submission."), code="client_id_used")
     return earlier
 
 

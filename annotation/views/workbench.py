@@ -54,7 +54,7 @@ def workbench_context(request: HttpRequest, person: Person) -> dict[str, Any]:
         "actions": [action for action in ACTIONS if hints or action[0] != "hint"],
         "guide": [(key, EMOTION_NAMES[key], EMOTION_GUIDE[key]) for key in taxonomy.EMOTIONS],
         "data": {
-            "person": {"id": person.pk, "username": request.user.get_username()},
+            "person": {"id": person.pk, "user": request.user.pk, "username": request.user.get_username()},
             "preferences": person.preferences,
             "keys": DEFAULT_KEYS,
             "break_minutes": BREAK_MINUTES,

@@ -63,7 +63,7 @@ def test_next_gives_the_clip_and_the_two_after_it(staff: Staff, work: list[Sampl
     turn = answer.json()
     assert set(turn) == {
         *("assignment", "sample", "media_url", "duration_s", "adjectives_version", "lease_token", "lease_expires_at", "upcoming"),
-        *("round", "rung", "draft", "draft_saved_at", "progress", "blind", "content_warning", "hint", "spread"),
+        *("round", "rung", "draft", "draft_saved_at", "active_ms", "progress", "blind", "content_warning", "hint", "spread"),
     }
     assert turn["media_url"].startswith("/clips/")
     assert turn["lease_token"] == tab
@@ -85,6 +85,38 @@ def test_submit_is_the_same_again_on_a_retry(staff: Staff, work: list[Sample]) -
     assert Assignment.objects.get(pk=turn["assignment"]).active_ms == 4200
     again = call("post", f"assignments/{turn['assignment']}/submit", vote())
     assert (again.status_code, again.json()["code"]) == (409, "already_submitted")
+
+
+def test_a_client_id_used_with_another_choice_is_refused(staff: Staff, work: list[Sample]) -> None:
+    call = caller(staff.members["A"][0])
+    path = f"assignments/{call('post', 'assignments/next', {}).json()['assignment']}/submit"
+    said = vote("calm")
+    assert call("post", path, said).status_code == 200
+    for other in ({"adjective": "happy"}, {"confidence": 0.2}):
+        again = call("post", path, {**said, **other})
+        assert (again.status_code, again.json()["code"]) == (409, "client_id_used"), "nobody may take it for stored"
+    assert Vote.objects.get().adjective == "calm"
+
+
+def test_a_page_of_somebody_else_is_told_to_sign_in_again(staff: Staff, work: list[Sample]) -> None:
+    a1, a2, _ = staff.members["A"]
+    turn = caller(a1)("post", "assignments/next", {}).json()["assignment"]
+    shared = Client()
+    shared.force_login(a2.user)
+    for who, status in ((a1, 401), (a2, 404)):
+        answer = shared.post(
+            f"{API}assignments/{turn}/submit", vote(), content_type="application/json", headers={"X-Page-Of": str(who.user_id)}
+        )
+        assert answer.status_code == status
+    assert not Vote.objects.exists()
+
+
+def test_the_time_spent_on_a_clip_is_told_wherever_it_goes_on(staff: Staff, work: list[Sample]) -> None:
+    call = caller(staff.members["A"][0])
+    turn = call("post", "assignments/next", {}).json()
+    beat = {"lease_token": turn["lease_token"], "active_ms": 4000}
+    assert call("post", f"assignments/{turn['assignment']}/heartbeat", beat).status_code == 200
+    assert call("post", "assignments/next", {}).json()["active_ms"] == 4000
 
 
 def test_nothing_waits_is_204(staff: Staff) -> None:
@@ -266,6 +298,19 @@ def test_a_timeline_tells_the_whole_story_to_those_who_may_know(staff: Staff, wo
     assert caller(staff.leaders[letter])("get", f"samples/{work[1].pk}/timeline").status_code == 404  # still open, and another group's
     listed = caller(staff.manager)("get", f"samples?state=decided&group={letter}").json()
     assert [row["sample"] for row in listed["results"]] == [work[0].pk]
+
+
+def test_a_leader_reads_no_votes_of_a_clip_that_may_come_back(staff: Staff, work: list[Sample]) -> None:
+    sample = work[0]
+    letter = sample.group.letter
+    for who in staff.members[letter][:2]:
+        turn = Assignment.objects.get(sample=sample, person=who)
+        services.sample_flag(turn, kind="ambiguous", now=timezone.now())
+    sample.refresh_from_db()
+    assert sample.state == "excluded"
+    leader = caller(staff.leaders[letter])
+    assert leader("get", f"samples/{sample.pk}/timeline").status_code == 404
+    assert leader("get", "samples").json()["count"] == 0
 
 
 @pytest.mark.parametrize(

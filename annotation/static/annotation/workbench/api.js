@@ -11,6 +11,22 @@ export class Refused extends Error {
   }
 }
 
+let user = null;
+let skewMs = 0;
+
+/** Every call names who this page belongs to: when somebody else has signed in meanwhile it is refused like an ended session. */
+export function pageOf(userId) {
+  user = userId;
+}
+
+/** The time by the server's clock. Its header tells whole seconds; what was chosen here counts as the newer within that second. */
+export const serverNow = () => Date.now() + skewMs;
+
+/** A random UUID; crypto.randomUUID() is there for https and this machine only. */
+export const uuid = () =>
+  crypto.randomUUID?.() ??
+  "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (c) => (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16));
+
 const RETRY_STATUSES = new Set([429, 500, 502, 503, 504]);
 
 export function csrfToken() {
@@ -39,13 +55,20 @@ export async function call(method, path, body, options = {}) {
     response = await fetch(`/api/v1/${path}`, {
       method,
       credentials: "same-origin",
-      headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrfToken() },
+      headers: {
+        "Content-Type": "application/json",
+        Accept: "application/json",
+        "X-CSRFToken": csrfToken(),
+        ...(user === null ? {} : { "X-Page-Of": user }),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       ...options,
     });
   } catch (error) {
     throw new Offline(error.message);
   }
+  const told = Date.parse(response.headers.get("Date"));
+  if (told) skewMs = told + 1000 - Date.now();
   const answer = await jsonOf(response);
   if (response.ok) return answer;
   if (isSignedOut(response.status, answer)) throw new SignedOut(answer.detail);

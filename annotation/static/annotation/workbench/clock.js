@@ -10,6 +10,7 @@ export class Clock {
     this.breakMs = breakMinutes * 60_000;
     this.onBreak = onBreak;
     this.clipMs = 0; // on the clip in front
+    this.fromMs = 0; // of which earlier visits
     this.stretchMs = 0; // since the last pause
     this.lastTick = now();
     this.lastSign = now();
@@ -39,7 +40,7 @@ export class Clock {
 
   /** Starts counting for another clip; `already` is what an earlier visit counted. */
   startClip(already = 0) {
-    this.clipMs = already;
+    this.clipMs = this.fromMs = already;
   }
 
   get activeMs() {

@@ -1,5 +1,5 @@
 // What is chosen but not yet submitted: kept in this browser at once, on the server soon after.
-import { call, Offline, Refused, SignedOut } from "./api.js";
+import { call, Offline, Refused, serverNow, SignedOut } from "./api.js";
 import { read, write } from "./store.js";
 
 const WAIT_MS = 700;
@@ -11,12 +11,13 @@ export class Drafts extends EventTarget {
     super();
     this.personId = personId;
     this.leaseToken = leaseToken;
-    this.current = current; // () => {assignment, adjective, confidence, active_ms} or null
+    this.current = current; // () => {assignment, adjective, confidence, active_ms, from_ms} or null
     this.state = "clean";
     this.savedAt = null;
     this.timer = 0;
+    this.line = Promise.resolve(); // the savings on their way, one after the other: an older one never arrives last
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden && this.state === "waiting") this.save({ keepalive: true });
+      if (document.hidden && this.state === "waiting") this.put({ keepalive: true });
     });
     setInterval(() => this.heartbeat(), HEARTBEAT_MS);
   }
@@ -34,7 +35,7 @@ export class Drafts extends EventTarget {
 
   /** Keeps the choice of a vote that was refused, in case its clip comes back. */
   keep(assignment, { adjective, confidence, active_ms }) {
-    write(this.key(assignment), { assignment, adjective, confidence, active_ms, at: Date.now() });
+    write(this.key(assignment), { assignment, adjective, confidence, active_ms, at: serverNow() });
   }
 
   forget(assignment) {
@@ -46,7 +47,7 @@ export class Drafts extends EventTarget {
   changed() {
     const draft = this.current();
     if (!draft) return;
-    write(this.key(draft.assignment), { ...draft, at: Date.now() });
+    write(this.key(draft.assignment), { ...draft, at: serverNow() });
     this.announce("waiting");
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), WAIT_MS);
@@ -57,7 +58,7 @@ export class Drafts extends EventTarget {
     const draft = this.current();
     if (!draft || document.hidden) return;
     const { assignment } = draft;
-    const since = this.beat?.assignment === assignment ? this.beat.active_ms : 0;
+    const since = this.beat?.assignment === assignment ? Math.max(this.beat.active_ms, draft.from_ms) : draft.from_ms;
     const active_ms = Math.max(draft.active_ms - since, 0);
     try {
       await call("POST", `assignments/${assignment}/heartbeat`, { lease_token: this.leaseToken, active_ms });
@@ -67,7 +68,12 @@ export class Drafts extends EventTarget {
     }
   }
 
-  async save(options = {}) {
+  save() {
+    this.line = this.line.catch(() => {}).then(() => this.put()); // what went wrong with the one before, its own caller has heard
+    return this.line;
+  }
+
+  async put(options = {}) {
     const draft = this.current();
     if (!draft) return;
     const { assignment } = draft;

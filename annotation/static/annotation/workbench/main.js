@@ -2,7 +2,7 @@
 //
 // The server decides what comes next; this page only runs ahead of it by what it has leased. Nothing is thrown away
 // before the server has answered: a choice is a draft, a submitted vote waits in the outbox.
-import { call, Offline, Refused, SignedOut } from "./api.js";
+import { call, Offline, pageOf, Refused, SignedOut, uuid } from "./api.js";
 import { Clock } from "./clock.js";
 import { Confidence } from "./confidence.js";
 import { askForReason, signInAgain, wireClosers } from "./dialogs.js";
@@ -17,6 +17,7 @@ import { leaseToken, onTakenOver } from "./tabs.js";
 const root = document.getElementById("workbench");
 const page = JSON.parse(document.getElementById("workbench-data").textContent);
 const { words } = page;
+pageOf(page.person.user);
 const screen = new Screen(root, page);
 const part = (name) => screen.part(name);
 const dialog = (name) => document.getElementById(`${name}-dialog`);
@@ -41,7 +42,7 @@ let asking = 0; // counts the questions to the server; only the latest answer co
 
 function draftNow() {
   if (!current || screen.state !== "working") return null;
-  return { assignment: current.assignment, adjective: picker.value, confidence: confidence.value, active_ms: clock.activeMs };
+  return { assignment: current.assignment, adjective: picker.value, confidence: confidence.value, active_ms: clock.activeMs, from_ms: clock.fromMs };
 }
 
 function whyNot() {
@@ -70,10 +71,7 @@ function showChoice() {
 
 function show(item, { askedAt } = {}) {
   current = item;
-  const draft = drafts.merge(item);
-  picker.pick(draft.adjective || null, true);
-  confidence.set(draft.confidence ?? null, true);
-  clock.startClip(draft.active_ms ?? 0);
+  takeDraft(item);
   setState("working");
   player.show(item.media_url, upcoming.map(({ media_url }) => media_url), { veiled: screen.warn(item.content_warning ?? []), askedAt });
   if (page.hints) screen.hint(item.hint);
@@ -82,8 +80,16 @@ function show(item, { askedAt } = {}) {
   showChoice();
 }
 
-/** Asks the server what is next and brings the screen in line with its answer. */
+function takeDraft(item) {
+  const draft = drafts.merge(item);
+  picker.pick(draft.adjective || null, true);
+  confidence.set(draft.confidence ?? null, true);
+  clock.startClip(Math.max(draft.active_ms ?? 0, item.active_ms ?? 0));
+}
+
+/** Asks the server what is next and brings the screen in line with its answer. A tab that was taken over asks for nothing: it would take the clips back. */
 async function refresh() {
+  if (screen.state === "lost") return;
   const question = (asking += 1);
   try {
     const answer = await call("POST", "assignments/next", { lease_token: token, ...(page.rung ? { rung: page.rung } : {}) });
@@ -96,6 +102,7 @@ async function refresh() {
 }
 
 function take(answer) {
+  outbox.holds(token);
   const onTheWay = outbox.votes.length; // the server has not counted these yet
   progress = { done_today: answer.progress.done_today + onTheWay, waiting: Math.max(answer.progress.waiting - onTheWay, 0) };
   showProgress();
@@ -112,6 +119,11 @@ function take(answer) {
   if (!keep) return show(item);
   current = { ...item, hint: item.hint ?? current.hint, media_url: current.media_url }; // the address on the screen stays: a new one would load the clip again
   player.preload(upcoming.map(({ media_url }) => media_url));
+  const draft = drafts.merge(item); // what another machine had saved of a clip that this one put on the screen by itself
+  if (!picker.value && confidence.value === null && (draft.adjective || draft.confidence != null)) {
+    takeDraft(item);
+    showChoice();
+  }
 }
 
 // A clip's address expires: one that fails is asked for anew, once.
@@ -179,9 +191,9 @@ async function submit() {
     return;
   }
   const askedAt = performance.now();
-  const clientId = crypto.randomUUID();
+  const clientId = uuid();
   const body = { client_id: clientId, lease_token: token, adjective: picker.value, confidence: confidence.value, active_ms: clock.activeMs };
-  last = { clientId, item: current, adjective: body.adjective, confidence: body.confidence };
+  last = { clientId, item: current, adjective: body.adjective, confidence: body.confidence, active_ms: body.active_ms };
   screen.say("");
   progress = { done_today: progress.done_today + 1, waiting: Math.max(progress.waiting - 1, 0) };
   showProgress();
@@ -191,7 +203,7 @@ async function submit() {
   advance(askedAt);
   showUndo();
   await sent;
-  if (screen.state !== "working" && outbox.votes.length) setState("offline");
+  if (screen.state === "loading" && outbox.votes.length) setState("offline");
 }
 
 let undoTimer = 0;
@@ -208,15 +220,16 @@ function forgetLast() {
 
 async function undo() {
   if (outbox.state === "sending") await outbox.flush(); // the vote is on its way: wait for its number
-  if (!last) return;
-  const { clientId, item, vote, adjective, confidence: sure } = last;
+  if (!last || screen.state === "lost") return;
+  const { clientId, item, vote, adjective, confidence: sure, active_ms } = last;
   if (!vote && outbox.votes.some(({ client_id }) => client_id === clientId)) outbox.remove(clientId);
   else if (!vote || !(await tried(() => call("POST", `votes/${vote}/undo`)))) return;
   forgetLast();
+  if (screen.state === "lost") return; // taken over while the answer was on its way: it comes back there
   if (current) upcoming.unshift(current);
   progress = { done_today: Math.max(progress.done_today - 1, 0), waiting: progress.waiting + 1 };
   showProgress();
-  drafts.keep(item.assignment, { adjective, confidence: sure });
+  drafts.keep(item.assignment, { adjective, confidence: sure, active_ms });
   show(item);
   screen.hud(words.undone);
   drafts.changed();
@@ -254,7 +267,7 @@ async function hint() {
 async function askFor(kind) {
   const item = current;
   const answer = await askForReason(dialog(kind));
-  return current === item ? answer : null;
+  return current?.assignment === item.assignment ? answer : null; // the row may have been read anew meanwhile
 }
 
 async function passOn(item, reason, text) {
@@ -263,7 +276,7 @@ async function passOn(item, reason, text) {
   drafts.forget(item.assignment);
   screen.say(text, "good");
   progress.waiting = Math.max(progress.waiting - 1, 0);
-  advance(performance.now());
+  if (current?.assignment === item.assignment) advance(performance.now());
   refresh();
 }
 
@@ -307,6 +320,7 @@ function toggleGuide() {
 }
 
 function lost(text) {
+  asking += 1; // an answer that is still on its way counts no more
   part("lost-reason").textContent = text;
   player.clear();
   current = null;
@@ -341,7 +355,10 @@ drafts.addEventListener("lost", ({ detail }) => {
     refresh();
   }
 });
-outbox.addEventListener("change", showBadge);
+outbox.addEventListener("change", () => {
+  showBadge();
+  if (screen.state === "offline" && outbox.state === "idle" && !outbox.votes.length) refresh(); // another tab may have sent them
+});
 outbox.addEventListener("signedout", askPassword);
 outbox.addEventListener("sent", ({ detail }) => {
   if (last?.clientId === detail.vote.client_id) last.vote = detail.answer.vote ?? detail.answer.id;
@@ -398,14 +415,17 @@ function escape() {
   else picker.close();
 }
 
+const REPEATING = new Set(["back", "forward", "frameBack", "frameForward", "louder", "quieter"]);
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || belongsToFocus(event)) return;
+  const action = keys.actionOf(event);
   if (event.key === "Escape") escape();
-  else if (event.key.length === 1 && picker.letter(event.key.toLowerCase())) event.preventDefault();
+  else if (event.repeat && !REPEATING.has(action)) {
+    if (action) event.preventDefault(); // a key held a moment too long opens a group, and must not pick from it
+  } else if (event.key.length === 1 && picker.letter(event.key.toLowerCase())) event.preventDefault();
   else if (confidence.digit(event.key)) event.preventDefault();
-  else {
-    const action = keys.actionOf(event);
-    if (!action || (event.repeat && ["submit", "skip", "flag", "undo"].includes(action))) return;
+  else if (action) {
     event.preventDefault();
     ACTIONS[action]();
   }

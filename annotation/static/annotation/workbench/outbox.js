@@ -1,8 +1,9 @@
 // Votes on their way to the server. A vote leaves the box only when the server has answered for it.
 //
-// Each vote carries a UUID made here, so that sending it twice is harmless.
+// Each vote carries a UUID made here, so that sending it twice is harmless. Each is kept under a key of its own, so that two tabs
+// that add and remove at once never write over each other.
 import { call, Offline, Refused, SignedOut } from "./api.js";
-import { read, write } from "./store.js";
+import { read, readAll, write } from "./store.js";
 
 const RETRY_MS = 4000;
 
@@ -10,17 +11,23 @@ export class Outbox extends EventTarget {
   /** Events: change; sent {vote, answer}; refused {vote, error}; signedout. */
   constructor(personId) {
     super();
-    this.key = `workbench.outbox.${personId}`;
+    this.key = `workbench.outbox.${personId}.`;
+    this.holderKey = `workbench.holder.${personId}`;
     this.state = "idle"; // idle, sending, offline, signedout
     this.timer = 0;
     window.addEventListener("online", () => this.flush());
     window.addEventListener("storage", (event) => {
-      if (event.key === this.key) this.announce();
+      if (event.key?.startsWith(this.key)) this.announce();
     });
   }
 
   get votes() {
-    return read(this.key, []);
+    return readAll(this.key).sort((a, b) => a.at - b.at);
+  }
+
+  /** Notes which tab of this browser holds the leases now. */
+  holds(token) {
+    write(this.holderKey, token);
   }
 
   has(assignment) {
@@ -28,13 +35,17 @@ export class Outbox extends EventTarget {
   }
 
   add(vote) {
-    write(this.key, [...this.votes, vote]);
+    this.keep({ ...vote, at: Date.now() });
     this.announce();
     return this.flush();
   }
 
+  keep(vote) {
+    write(this.key + vote.client_id, vote);
+  }
+
   remove(clientId) {
-    write(this.key, this.votes.filter((vote) => vote.client_id !== clientId));
+    write(this.key + clientId, undefined);
     this.announce();
   }
 
@@ -68,6 +79,7 @@ export class Outbox extends EventTarget {
   /** True when the next vote may be tried. */
   settle(vote, error) {
     if (error instanceof Refused) {
+      if (error.code === "lease_lost" && this.passToHolder(vote)) return true;
       this.remove(vote.client_id);
       this.dispatchEvent(new CustomEvent("refused", { detail: { vote, error } }));
       return true;
@@ -81,5 +93,12 @@ export class Outbox extends EventTarget {
     this.announce("offline");
     this.timer = setTimeout(() => this.flush(), RETRY_MS);
     return false;
+  }
+  /** A vote of an earlier tab of this browser, whose leases a later one took over: it is the same person's all the same. */
+  passToHolder(vote) {
+    const token = read(this.holderKey, null);
+    if (!token || token === vote.body.lease_token) return false;
+    this.keep({ ...vote, body: { ...vote.body, lease_token: token } });
+    return true;
   }
 }

@@ -17,7 +17,8 @@ export class Picker extends EventTarget {
     this.value = null;
     this.openGroup = null;
     this.build();
-    this.filter.addEventListener("input", () => this.applyFilter());
+    this.filter.addEventListener("input", (event) => event.isComposing || this.applyFilter());
+    this.filter.addEventListener("compositionend", () => this.applyFilter());
     this.filter.addEventListener("keydown", (event) => this.onFilterKey(event));
     this.box.addEventListener("change", (event) => this.pick(event.target.value));
     this.box.addEventListener("click", (event) => this.onClick(event));
@@ -161,6 +162,7 @@ export class Picker extends EventTarget {
   }
 
   onFilterKey(event) {
+    if (event.isComposing || event.keyCode === 229) return; // Enter and Escape belong to the input method while it writes a word
     if (event.key === "Enter" && this.first) {
       event.preventDefault();
       event.stopPropagation();

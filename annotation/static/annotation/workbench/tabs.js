@@ -1,11 +1,13 @@
 // Two tabs of one person: the newest holds the leases; the older one is told at once, in this browser without asking the server.
 
+import { uuid } from "./api.js";
+
 const channel = (personId) => new BroadcastChannel(`workbench.${personId}`);
 
 /** This tab's lease token: kept over a reload, but never shared with a duplicated tab. */
 export async function leaseToken(personId) {
   const kept = sessionStorage.getItem("workbench.token");
-  const token = kept && !(await isInUse(personId, kept)) ? kept : crypto.randomUUID();
+  const token = kept && !(await isInUse(personId, kept)) ? kept : uuid();
   sessionStorage.setItem("workbench.token", token);
   return token;
 }
