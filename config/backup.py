@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from django.db import connection
+from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -71,7 +71,7 @@ def backup_make(target: Path | str, *, portable: bool = False, overwrite: bool =
                 pass
             facts = {"sha256": _sha256(part), "size_bytes": part.stat().st_size}
             place.put(part)
-    except (OSError, DumpError, Away) as error:
+    except (OSError, DumpError, Away, Error) as error:
         raise BackupError(f"no backup was made: {error}") from error
     return Backup.objects.create(path=str(place), kind=dump.kind, rows=sum(counts.values()), **facts)
 

@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 
 from django.apps import apps
 from django.core import serializers
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 
 from config import append_only, audit
 
@@ -169,9 +169,12 @@ class PortableDump:
             return row_counts()
 
     def read(self, source: Path) -> None:
-        with transaction.atomic(), append_only.unlocked(), audit.replay():
-            call_command("flush", interactive=False, inhibit_post_migrate=True, verbosity=0)
-            call_command("loaddata", str(source), verbosity=0)
+        try:
+            with transaction.atomic(), append_only.unlocked(), audit.replay():
+                call_command("flush", interactive=False, inhibit_post_migrate=True, verbosity=0)
+                call_command("loaddata", str(source), verbosity=0)
+        except (serializers.base.DeserializationError, CommandError, Error) as error:
+            raise DumpError(f"this version cannot read its rows: {' '.join(str(error).split())[:500]}") from error
 
 
 @contextmanager

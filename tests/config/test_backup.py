@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from config import backup, dumps
@@ -299,3 +299,33 @@ def test_a_dump_that_takes_longer_than_an_idle_session_may_wait_is_made(filled, 
         assert backup_make(tmp_path / "site.backup").kind == "postgresql"
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"model": "crawler.forgotten", "pk": 1, "fields": {}},
+        {"model": "auth.user", "pk": 1, "fields": {"shoe_size": 43}},
+        {"model": "crawler.video", "pk": 1, "fields": {"platform": "tiktok", "state": "accepted", "number": None}},
+    ],
+)
+def test_rows_that_this_version_does_not_know_or_take_restore_nothing(filled, tmp_path, row):
+    """A portable backup of another version, or one that somebody wrote by hand."""
+    before, media = everything(), b"file,size_bytes,sha256\n"
+    files = {"database.jsonl": json.dumps(row).encode(), "media.csv": media}
+    told = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    manifest = {"format": 1, "kind": "portable", "rows": {}, "migrations": [], "files": told, "made_at": ""}
+    file = archive(tmp_path / "odd.backup", manifest, files)
+    with pytest.raises(CommandError, match="nothing was restored: this version cannot read its rows"):
+        call_command("restore", str(file), "--yes")
+    assert everything() == before
+
+
+def test_a_database_that_goes_away_makes_no_backup_and_says_so(filled, tmp_path, monkeypatch):
+    def away(self, target):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(type(dumps.dump_for()), "write", away)
+    with pytest.raises(BackupError, match="no backup was made: server closed"):
+        backup_make(tmp_path / "site.backup")
+    assert [path.name for path in tmp_path.iterdir()] == ["media"]
