@@ -12,7 +12,7 @@ from typing import Any
 
 from allauth.account.utils import perform_login
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
@@ -48,10 +48,17 @@ class SignInView(LoginView):
 
     authentication_form = SignInForm
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Leads on who is signed in already; but a page that asks for its own person's password is not answered with somebody else's session."""
+        self.redirect_authenticated_user = self.redirect_authenticated_user and request.method != "POST"
+        return super().dispatch(request, *args, **kwargs)
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(house=settings.OIDC_NAME if settings.OIDC_ISSUER else "", **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        if self.request.user.is_authenticated:
+            logout(self.request)  # whoever else was signed in in this browser
         return perform_login(self.request, form.get_user(), redirect_url=self.get_success_url())
 
 
