@@ -75,6 +75,7 @@ class MLflow:
         self._mlflow = _imported("mlflow", "mlflow", f"unset {MLFLOW_URI}")
         self._failures = self._mlflow.exceptions.MlflowException
         self._lost = False
+        self._told: dict[str, int] = {}  # number → the last step that the server has it of
         try:
             self._start(recipe, folder / "mlflow.txt")
         except self._failures as error:
@@ -82,15 +83,23 @@ class MLflow:
 
     def _start(self, recipe: Recipe, kept: Path) -> None:
         if kept.is_file():
-            self._mlflow.start_run(run_id=kept.read_text(encoding="utf-8").strip())
+            self._go_on(kept.read_text(encoding="utf-8").strip())
             return
         started = self._mlflow.start_run(run_name=f"{recipe.name}-{recipe.seed}")
         kept.write_text(started.info.run_id + "\n", encoding="utf-8")
         self._mlflow.log_params({name: str(value)[:500] for name, value in recipe.as_dict().items()})
 
+    def _go_on(self, run_id: str) -> None:
+        """What a killed run sent after its last checkpoint comes again, and the server forgets nothing: it is asked how far it was told."""
+        client = self._mlflow.MlflowClient()
+        for name in client.get_run(run_id).data.metrics:
+            self._told[name] = max(point.step for point in client.get_metric_history(run_id, name))
+        self._mlflow.start_run(run_id=run_id)
+
     def write(self, row: Mapping[str, Any]) -> None:
         numbers, step = scalars(row)
-        self._unless_lost(self._mlflow.log_metrics, numbers, step=step)
+        if news := {name: value for name, value in numbers.items() if step > self._told.get(name, -1)}:
+            self._unless_lost(self._mlflow.log_metrics, news, step=step)
 
     def close(self, ended: str) -> None:
         self._unless_lost(self._mlflow.end_run, ended)

@@ -36,6 +36,19 @@ class ServerGone(Exception):
     pass
 
 
+class Server:
+    """What an MLflow server has of the run: every number that it was ever told."""
+
+    def __init__(self, calls):
+        self._points = [(name, step) for what, *given in calls if what == "metrics" for values, step in [given] for name in values]
+
+    def get_run(self, run_id):
+        return SimpleNamespace(data=SimpleNamespace(metrics=dict.fromkeys(name for name, _ in self._points)))
+
+    def get_metric_history(self, run_id, key):
+        return [SimpleNamespace(step=step) for name, step in self._points if name == key]
+
+
 @pytest.fixture
 def mlflow(monkeypatch):
     """A module that keeps what it was asked."""
@@ -44,6 +57,7 @@ def mlflow(monkeypatch):
     module.log_params = lambda values: calls.append(("params", values))
     module.log_metrics = lambda values, step: calls.append(("metrics", values, step))
     module.end_run = lambda status: calls.append(("end", status))
+    module.MlflowClient = lambda: Server(calls)
     module.exceptions = SimpleNamespace(MlflowException=ServerGone)
     monkeypatch.setitem(sys.modules, "mlflow", module)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
@@ -69,6 +83,19 @@ def test_both_are_told_every_number_and_a_resumed_run_goes_on(release, tmp_path,
     assert sum(what == "params" for what, *_ in mlflow) == 1
     assert [call for call in mlflow if call[0] == "metrics"][-1][1].keys() == {name for name, _, _ in after.rows}
     assert [call for call in mlflow if call[0] == "end"] == [("end", "FAILED"), ("end", "FINISHED")]
+
+
+def test_steps_done_again_after_a_kill_are_sent_once(release, tmp_path, tiny, mlflow, monkeypatch):
+    recipe, folder = overridden(tiny, {"val_fraction": 0.0}), tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Run, "_save_checkpoint", lambda run: None)  # the kill takes all back to the beginning
+        patched.setattr(train.Run, "_finish", lambda run: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train.train(recipe, release, folder)
+    train.train(overridden(recipe, {"log_every": 1}), release, folder, resume=True)
+    sent = [(name, step) for what, *given in mlflow if what == "metrics" for values, step in [given] for name in values]
+    assert len(sent) == len(set(sent))
+    assert {step for name, step in sent if name == "train/loss"} == {1, 2, 3, 4, 5, 6}
 
 
 def test_a_server_that_goes_away_costs_its_numbers_and_not_the_run(release, tmp_path, tiny, mlflow, monkeypatch, capsys):
