@@ -1,6 +1,6 @@
 """The way to the outside: every request passes the guard, keeps the pace and introduces itself."""
 
-from crawler.fetch.browser import Browser, Budget, Seen
+from crawler.fetch.browser import Browser, Budget, Interrupted, Seen
 from crawler.fetch.client import Client, Manner, Reply, client_for
 from crawler.fetch.downloads import Downloaded, download
 from crawler.fetch.errors import Expired, FetchError, Gone, Refused, Unreachable
@@ -25,6 +25,7 @@ __all__ = [
     "Expired",
     "FetchError",
     "Gone",
+    "Interrupted",
     "Manner",
     "Refused",
     "Reply",

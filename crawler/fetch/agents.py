@@ -9,7 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
-PRODUCT = "eMotionsResearchBot"
+from crawler.rules.robots import PRODUCT
+
 HONEST = f"Mozilla/5.0 (compatible; {PRODUCT}/1.0; short-video emotion research)"
 LANGUAGE = "zh-CN,zh;q=0.9,en;q=0.8"
 # (User-Agent, sec-ch-ua, platform): the three must agree, or the disguise is what gives a client away.

@@ -32,7 +32,6 @@ TIMEOUT_S = (10, 20)  # to connect, between two bytes
 ROBOTS_AGE = timedelta(hours=24)
 LONGEST_CRAWL_DELAY_S = 60.0
 LONGEST_RETRY_S = 24 * 3600.0  # a host that asks for more is asked once a day
-NO_AI = ("noai", "noimageai")
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ class Reply:
     status: int
     text: str
     headers: dict[str, str]
+    wishes: frozenset[str] = frozenset()  # what its headers ask of robots
 
     @property
     def sha256(self) -> str:
@@ -89,7 +89,7 @@ class Client:
                 with self.open(url, headers=headers) as response:
                     if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
                         raise Gone(f"{response.status_code} for {url}")
-                    return Reply(response.url, response.status_code, self._text(response), dict(response.headers))
+                    return Reply(response.url, response.status_code, self._text(response), dict(response.headers), _wishes(response))
             except Unreachable:
                 if attempt == self.manner.attempts:
                     raise
@@ -115,7 +115,8 @@ class Client:
                 if not response.is_redirect:
                     break
                 url = self._next(url, response)
-            self._refuse_wish(response)
+            if check_robots:  # a robots.txt is often kept out of an index itself
+                self.refuse_wish(response.url, _wishes(response) & robots.NO_USE)
             yield response
         except (requests.RequestException, HTTPError, OSError) as error:
             raise Unreachable(f"{urlsplit(url).hostname}: {type(error).__name__}: {str(error)[:200]}") from error
@@ -149,11 +150,10 @@ class Client:
             raise Refused(f"{url} redirects to the sign-in page", cause="login")
         return target
 
-    def _refuse_wish(self, response: requests.Response) -> None:
-        wish = response.headers.get("X-Robots-Tag", "").lower()
-        words = {word.strip().removeprefix(f"{agents.PRODUCT.lower()}:").strip() for word in wish.split(",")}
-        if not self.manner.robots_exception and words.intersection(NO_AI):
-            raise Refused(f"{response.url} asks not to be used (X-Robots-Tag: {wish})", cause="robots")
+    def refuse_wish(self, url: str, wishes: frozenset[str]) -> None:
+        """Raises Refused where a page asks not to be used and the stage does not say why it disregards that."""
+        if wishes and not self.manner.robots_exception:
+            raise Refused(f"{url} asks not to be used (robots: {', '.join(sorted(wishes))})", cause="robots")
 
     def _text(self, response: requests.Response) -> str:
         body = bytearray()
@@ -168,8 +168,14 @@ class Client:
 
     def take_slot(self, host: str) -> None:
         manner = self.manner
-        delay_s = max(manner.delay_s, self.delays.get(host, 0.0))
-        politeness.slot(host, delay_s=delay_s, requests_per_day=manner.requests_per_day, bytes_per_day=manner.bytes_per_day)
+        politeness.slot(host, delay_s=self._delay_s(host), requests_per_day=manner.requests_per_day, bytes_per_day=manner.bytes_per_day)
+
+    def book(self, host: str, calls: int, num_bytes: int) -> None:
+        """Counts what a page in a browser asked of this host by itself."""
+        politeness.called(host, calls, num_bytes, delay_s=self._delay_s(host))
+
+    def _delay_s(self, host: str) -> float:
+        return max(self.manner.delay_s, self.delays.get(host, 0.0))
 
     def permit(self, url: str) -> str:
         """The host, if the guard and robots.txt let us ask for this address. Raises Refused."""
@@ -197,7 +203,11 @@ class Client:
                     self.back_off(attempt)
             Host.objects.filter(name=host).update(robots=text[: robots.MAX_BYTES], robots_at=timezone.now())
             row.robots = text
-        return robots.parse(row.robots, agents.PRODUCT)
+        return robots.parse(row.robots, robots.PRODUCT)
+
+
+def _wishes(response: requests.Response) -> frozenset[str]:
+    return robots.wishes(response.raw.headers.getlist("X-Robots-Tag"))
 
 
 def retry_after(value: str | None) -> float | None:

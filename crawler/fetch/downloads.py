@@ -7,6 +7,8 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -19,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from crawler.fetch import politeness
 from crawler.fetch.client import Client
 from crawler.fetch.errors import Expired, FetchError, Gone, Refused, Unreachable
+from crawler.storage import Away
 
 CHUNK = 256 * 1024
 MAX_BYTES = 300 * 2**20
@@ -43,19 +46,32 @@ class Short(Exception):
 def download(client: Client, urls: tuple[str, ...], page_url: str, folder: Path, part_name: str) -> Downloaded:
     """The file from the first address that gives all of it; the others are mirrors.
 
-    Raises Expired when every address says no (the page has fresh ones), Unreachable when trying again may help, Refused or Gone else.
+    Raises Expired when every address says no (the page has fresh ones), Unreachable when trying again may help, Refused or Gone else,
+    and Away when the disk does not take it.
     """
     if not urls:
         raise Refused(f"{page_url} names no address of its clip", cause="no-media")
     part = folder / "parts" / f"{part_name}.part"
-    part.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(part):
+        part.parent.mkdir(parents=True, exist_ok=True)
     problems: list[FetchError] = []
     for url in urls:
         try:
             return _from(client, url, page_url, folder, part)
         except FetchError as error:
             problems.append(error)
+            if isinstance(error, Refused):  # too large, perhaps: nobody comes back for it
+                _discard(part)
     raise _worst(problems)
+
+
+@contextmanager
+def _writing(part: Path) -> Iterator[None]:
+    """A full disk is no fault of the line's, nor of the clip's."""
+    try:
+        yield
+    except OSError as error:
+        raise Away(f"{part.parent} cannot be written: {error}") from error
 
 
 def _worst(problems: list[FetchError]) -> FetchError:
@@ -107,7 +123,8 @@ def _stream(client: Client, url: str, page_url: str, part: Path) -> str:
             raise Short("the rest belongs to another file; begun anew")
         if total is not None and total > MAX_BYTES:
             raise Refused(f"the clip has {total} bytes, more than {MAX_BYTES}", cause="too-large")
-        _notes(part).write_text(json.dumps(identity))
+        with _writing(part):
+            _notes(part).write_text(json.dumps(identity))
         digest = _write(response, part, begin)
         if total is not None and part.stat().st_size != total:
             raise Short(f"{part.stat().st_size} of {total} bytes")
@@ -130,20 +147,29 @@ def _write(response: requests.Response, part: Path, begin: int) -> str:
     started, count = time.monotonic(), 0
     digest = _digest_of(part) if begin else hashlib.sha256()
     try:
-        with part.open("r+b" if begin else "wb") as file:
+        with _writing(part), part.open("r+b" if begin else "wb") as file:
             file.seek(begin)
-            while chunk := response.raw.read1(CHUNK):  # what has come, not a full chunk: a cut line loses nothing
+            for chunk in _body(response):
                 file.write(chunk)
                 digest.update(chunk)
                 count += len(chunk)
                 _watch(begin + count, count, time.monotonic() - started)
             file.flush()
             os.fsync(file.fileno())
-    except (requests.RequestException, HTTPError, OSError) as error:
-        raise Short(f"cut after {begin + count} bytes ({type(error).__name__})") from error
     finally:
         politeness.received(urlsplit(response.url).hostname or "", count)
     return digest.hexdigest()
+
+
+def _body(response: requests.Response) -> Iterator[bytes]:
+    """What has come, not full chunks: a cut line loses nothing. Raises Short."""
+    count = 0
+    try:
+        while chunk := response.raw.read1(CHUNK):
+            count += len(chunk)
+            yield chunk
+    except (requests.RequestException, HTTPError, OSError) as error:
+        raise Short(f"cut after {count} bytes ({type(error).__name__})") from error
 
 
 def _digest_of(part: Path) -> Any:
@@ -170,8 +196,9 @@ def _keep(part: Path, folder: Path, url: str, digest: str) -> Downloaded:
         raise Expired(f"{urlsplit(url).hostname} sent {size} bytes that are no video (they begin {head[:12]!r})", cause=cause)
     name = f"{digest[:2]}/{digest}{suffix}"
     target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(part, target)
+    with _writing(part):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(part, target)
     _notes(part).unlink(missing_ok=True)
     return Downloaded(name, digest, size, url)
 

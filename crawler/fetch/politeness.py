@@ -15,6 +15,7 @@ from crawler.models import Host
 
 JITTER = 0.5  # up to half the delay more, so that requests keep no beat
 LONGEST_WAIT_S = 90.0  # a longer one is given back to the queue
+LONGEST_REST_S = 60.0  # so far, at most, a page's own calls put the next page off
 
 
 def slot(host: str, *, delay_s: float, requests_per_day: int, bytes_per_day: int) -> None:
@@ -30,9 +31,7 @@ def slot(host: str, *, delay_s: float, requests_per_day: int, bytes_per_day: int
         if (at - now).total_seconds() > LONGEST_WAIT_S:
             raise Unreachable(f"{host} asked us to wait until {at:%H:%M:%S}", cause="rate-limited")
         row.next_at = at + timedelta(seconds=delay_s * (1 + JITTER * random.random()))  # noqa: S311 - no secret
-        if row.day != now.date():
-            row.day, row.requests, row.bytes = now.date(), 0, 0
-        row.requests += 1
+        _count(row, now, 1)
         row.save()
     pause = (at - timezone.now()).total_seconds()
     if pause > 0:
@@ -55,6 +54,23 @@ def _refuse_if_closed(row: Host, now: datetime, requests_per_day: int, bytes_per
         )
     if row.day == now.date() and (row.requests >= requests_per_day or row.bytes >= bytes_per_day):
         raise Refused(f"today's budget for {row.name} is spent ({row.requests} requests, {row.bytes} bytes)", cause="budget")
+
+
+def _count(row: Host, now: datetime, requests: int, num_bytes: int = 0) -> None:
+    if row.day != now.date():
+        row.day, row.requests, row.bytes = now.date(), 0, 0
+    row.requests += requests
+    row.bytes += num_bytes
+
+
+@transaction.atomic
+def called(host: str, calls: int, num_bytes: int, *, delay_s: float) -> None:
+    """Books what a page asked of this host by itself: against the day's budget, and as time before the host's next page."""
+    row, now = _locked(host), timezone.now()
+    _count(row, now, calls, num_bytes)
+    begin = max(now, row.next_at or now)
+    row.next_at = max(begin, min(begin + timedelta(seconds=calls * delay_s), now + timedelta(seconds=LONGEST_REST_S)))
+    row.save()
 
 
 def hold_back(host: str, seconds: float) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from crawler.platforms import decoding, rulebook
 from crawler.platforms.outcomes import Failure, ListPage, Outcome, PostRef, TrendingWord, VideoPage
@@ -46,6 +46,16 @@ class Adapter:
             if match:
                 return match["id"]
         return ""
+
+    def page_named(self, url: str) -> tuple[str, str]:
+        """The kind of page that an address names, and its subject (a post's id, a user, a word); ("", "") for a short link."""
+        if post := self.post_id(url):
+            return "video", post
+        for kind in rulebook.LISTS:
+            for pattern in (pattern for rule in rulebook.rules_for(self.name, kind) for pattern in rule.page_patterns):
+                if match := re.search(pattern, url):
+                    return kind, unquote_plus(match.groupdict().get("subject") or "")
+        return "", ""
 
     def allows(self, host: str) -> bool:
         """Whether this host belongs to the platform (pages and media)."""
@@ -109,7 +119,11 @@ class Adapter:
         return ()
 
     def raw(self, document: Document) -> dict[str, Any]:
-        return rulebook.without_personal(document.item, self.personal) if isinstance(document.item, dict) else {}
+        if not isinstance(document.item, dict):
+            return {}
+        spec = self.facts.get("own_sound")
+        record = rulebook.without_own_sound(document.item, spec) if spec else document.item
+        return rulebook.without_personal(record, self.personal)
 
     # --- a list of posts ---
 
@@ -202,8 +216,7 @@ class Adapter:
 
     def lists_in(self, url: str, kind: str) -> bool:
         """Whether a call of the page's own script, by its address, brings a part of this kind of list."""
-        rules = (rule for rule in rulebook.rules_for(self.name, kind) if any("body" in place for place in rule.data["locate"]))
-        return any(re.search(pattern, url) for rule in rules for pattern in rule.data["url_patterns"])
+        return any(re.search(pattern, url) for rule in rulebook.rules_for(self.name, kind) for pattern in rule.call_patterns)
 
     def is_advertisement(self, item: Any) -> bool:
         return isinstance(item, dict) and any(item.get(key) for key in self.facts.get("advertisement_keys", []))

@@ -19,9 +19,11 @@ from lxml import html as lxml_html
 
 from crawler.platforms import decoding
 from crawler.platforms.outcomes import Failure, Outcome
+from crawler.rules import robots
 
 FOLDER = Path(__file__).parent / "rules"
-KINDS = ("trending", "tag", "search", "user", "video")
+LISTS = ("trending", "tag", "search", "user")
+KINDS = (*LISTS, "video")
 MAX_REFERENCES = 20
 
 
@@ -37,6 +39,19 @@ class Rule:
     @property
     def name(self) -> str:
         return f"{self.platform}/{self.kind}.{self.version}"
+
+    @property
+    def reads_calls(self) -> bool:
+        """Whether it reads replies to calls of a page's own script, not pages."""
+        return any("body" in place for place in self.data["locate"])
+
+    @property
+    def call_patterns(self) -> list[str]:
+        return self.data.get("url_patterns", []) if self.reads_calls else []
+
+    @property
+    def page_patterns(self) -> list[str]:
+        return [] if self.reads_calls else self.data.get("url_patterns", [])
 
 
 @dataclass(frozen=True)
@@ -248,6 +263,13 @@ def wall_in(text: str, tree: Any, platform: str) -> Failure | None:
     return None
 
 
+def wishes_in(text: str) -> frozenset[str]:
+    """What the page's meta elements ask of robots."""
+    tree = tree_of(text)
+    metas = [] if tree is None else tree.xpath("//meta[@name and @content]")
+    return robots.wishes(meta.get("content") for meta in metas if meta.get("name").lower() in robots.NAMES)
+
+
 def without_personal(value: Any, personal: frozenset[str]) -> Any:
     """The record without keys that describe a person, at any depth; every text is stripped as a title is, keys of what it strips too.
 
@@ -259,6 +281,19 @@ def without_personal(value: Any, personal: frozenset[str]) -> Any:
     if isinstance(value, list):
         return [without_personal(child, personal) for child in value]
     return decoding.clean_title(value) if isinstance(value, str) else value
+
+
+def without_own_sound(item: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
+    """The record without the title of a sound that its author made, which bears their name: "original sound - Nick", in any language.
+
+    spec: {record, title, flags, makers}: where the sound and its title are, what marks it as such, where its maker's names stand.
+    """
+    sound = item.get(spec["record"])
+    if not isinstance(sound, dict) or not isinstance(sound.get(spec["title"]), str):
+        return item
+    names = [name for path in spec["makers"] for name in walk(item, path) if isinstance(name, str) and len(name.strip()) > 1]
+    own = any(sound.get(flag) for flag in spec["flags"]) or any(name.strip() in sound[spec["title"]] for name in names)
+    return {**item, spec["record"]: {key: value for key, value in sound.items() if key != spec["title"]}} if own else item
 
 
 def plain_key(key: str) -> str:

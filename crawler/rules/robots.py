@@ -1,11 +1,18 @@
-"""robots.txt as RFC 9309 reads it: groups by product token, * and $ in paths, the longest match wins, Allow wins a tie."""
+"""What a site says to robots: robots.txt as RFC 9309 reads it (groups by product token, * and $ in paths, the longest match wins,
+Allow wins a tie), and the words of X-Robots-Tag headers and of meta elements."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+PRODUCT = "eMotionsResearchBot"  # what we are called there
+NAMES = frozenset({"robots", PRODUCT.lower()})  # of meta elements that speak to us
+NO_AI = frozenset({"noai", "noimageai"})
+NO_USE = NO_AI | {"noindex", "noimageindex", "none"}  # of a post's page or its clip, which would enter an index and a training set
+VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})  # words with a colon of their own
 MAX_BYTES = 500 * 1024
 
 
@@ -50,3 +57,14 @@ def parse(text: str, agent: str) -> Robots:
             delays.update(dict.fromkeys(names, float(value)))
     name = agent.lower() if agent.lower() in groups else "*"
     return Robots(tuple(groups.get(name, ())), delays.get(name))
+
+
+def wishes(lines: Iterable[str]) -> frozenset[str]:
+    """The words in these header lines or meta contents that are said to every robot or to ours; another robot's lines are left out."""
+    said: set[str] = set()
+    for line in lines:
+        name, colon, rest = line.lower().partition(":")
+        named = bool(colon) and "," not in name and name.strip() not in VALUED
+        if not named or name.strip() in NAMES | {"*"}:
+            said |= {word.strip() for word in (rest if named else line.lower()).split(",")}
+    return frozenset(said - {""})

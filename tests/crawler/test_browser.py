@@ -3,25 +3,37 @@
 import json
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from django.utils import timezone
+from selenium.common.exceptions import JavascriptException, WebDriverException
+from urllib3.exceptions import MaxRetryError
 
-from crawler.fetch import Browser, Budget, Manner, Unreachable, browser, client_for
-from crawler.fetch.browser import PROFILE, options_for, sweep_orphans
+from crawler.fetch import Browser, Budget, Interrupted, Manner, Refused, Seen, Unreachable, client_for, politeness, scripts
+from crawler.fetch.chromium import PROFILE, options_for, sweep_orphans
 from crawler.models import Host
+from crawler.rules import robots
 from demo.clips import make_clips
 from demo.replica.server import ReplicaServer, answer
 from tests import servers
+
+
+def running(profile: Path) -> subprocess.Popen:
+    """A process that says whose it is, once it does: a child that has only just been made has no words yet."""
+    process = subprocess.Popen(["sh", "-c", "sleep 600; exit 0", f"--user-data-dir={profile}"])
+    while str(profile).encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+        time.sleep(0.01)
+    return process
 
 
 def test_browsers_of_killed_workers_are_swept_and_those_of_living_ones_left(tmp_path):
     dead, alive = tmp_path / f"{PROFILE}999999999-a", tmp_path / f"{PROFILE}1-b"
     dead.mkdir()
     alive.mkdir()
-    orphan = subprocess.Popen(["sh", "-c", "sleep 60; exit 0", f"--user-data-dir={dead}"])
-    kept = subprocess.Popen(["sh", "-c", "sleep 60; exit 0", f"--user-data-dir={alive}"])
+    orphan, kept = running(dead), running(alive)
     try:
         assert sweep_orphans(tmp_path) == 1
         assert orphan.wait(timeout=60) == -9
@@ -48,7 +60,7 @@ def test_drawn_lists_are_read_to_their_end_and_no_browser_is_left(tmp_path, sett
     with ReplicaServer(tmp_path / "clips", tmp_path / "state", seed=3, faults="none", hurry_per_s=0, latency_s=0.02) as server:
         settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = server.address, str(server.ca)
         profiles = set()
-        for platform in ("tiktok", "kuaishou"):
+        for platform in ("tiktok", "kuaishou", "douyin"):
             client = client_for(platform, Manner(delay_s=0))
             with Browser(client) as chromium:
                 board = chromium.collect(client.adapter.address("trending"), "trending", Budget(quiet_s=1))
@@ -66,7 +78,7 @@ def test_drawn_lists_are_read_to_their_end_and_no_browser_is_left(tmp_path, sett
             assert set(listed.posts) == set(drawn.posts)
         time.sleep(0.5)
         assert not any(Path(profile).exists() for profile in profiles)
-    assert browser.PROFILE in str(profiles)
+    assert PROFILE in str(profiles)
 
 
 @pytest.mark.slow
@@ -83,7 +95,9 @@ def test_a_browser_introduces_itself_as_its_client_does(policy, tmp_path, settin
         client = client_for("tiktok", Manner(delay_s=0, user_agent=policy), seed=3)
         with Browser(client) as chromium:
             chromium.collect(client.adapter.address("trending"), "trending", Budget(quiet_s=1))
-            told = chromium.start().execute_script("return [navigator.userAgent, navigator.language, navigator.userAgentData?.platform]")
+            driver = chromium.start()
+            driver.get(client.adapter.address("trending"))
+            told = driver.execute_script("return [navigator.userAgent, navigator.language, navigator.userAgentData?.platform]")
     said = client.session.headers
     pages = [request for request in heard if request.headers["Sec-Fetch-Mode"] == "navigate"]
     assert pages
@@ -129,33 +143,170 @@ def test_a_grid_that_is_away_is_unreachable_and_says_so(settings):
 
 
 class Drawn:
-    """A driver whose page stays as it is, and whose own calls brought these replies."""
+    """A driver whose page stays as it is, and whose own calls brought these replies, one look after another."""
 
-    current_url = "https://www.tiktok.com/tag/joy"
-
-    def __init__(self, page: str, replies: list[list[str]]) -> None:
-        self.page_source, self.replies = page, replies
+    def __init__(self, page: str, replies: list | None = None, robots: str = "") -> None:
+        self.page, self.replies, self.robots = page, replies or [], robots
 
     def get(self, url: str) -> None:
         """It is there."""
 
     def execute_script(self, script: str, *given: object) -> object:
-        if "__replies" in script:
-            return [self.replies.pop()] if self.replies else []
-        return -1 if given else [0, True] if "scroll" in script else None
+        if script == scripts.REPLIES:
+            found = self.replies.pop(0) if self.replies else []
+            if isinstance(found, Exception):
+                raise found
+            return found
+        if script == scripts.SCROLL:
+            return [0, True, False]
+        return ["https://www.tiktok.com/tag/joy", self.page, [None] * script.count("JSON.stringify"), -1, [self.robots]]
 
 
 RECORD = '{"__DEFAULT_SCOPE__": {"webapp.challenge-detail": {"itemList": []}}}'
 EMPTY = f'<html><body><script id="__UNIVERSAL_DATA_FOR_REHYDRATION__">{RECORD}</script></body></html>'
 
 
-@pytest.mark.parametrize(("reply", "outcome"), [("", "blocked"), ('{"itemList": [], "hasMore": false}', "")])
-def test_a_list_that_stays_empty_without_saying_so_is_no_empty_list(db, settings, monkeypatch, reply, outcome):
+CALL = "https://www.tiktok.com/api/challenge/item_list/?cursor=0"
+IDS = ("7525082444551310602", "7525082444551310603")
+
+
+def reply(post: str, *, more: bool = True) -> list[str]:
+    return [CALL, json.dumps({"itemList": [{"id": post, "desc": "joy"}], "hasMore": more})]
+
+
+@pytest.fixture
+def reading(db, settings, monkeypatch):
+    """Reads a tag's list from such a driver; robots.txt is not asked."""
     settings.CRAWL_REPLICA = "127.0.0.1:1"
-    replies = [["https://www.tiktok.com/api/challenge/item_list/?cursor=0", reply]] if reply else []
-    here = Browser(client_for("tiktok", Manner(delay_s=0, robots_exception="no network in this test")))
-    monkeypatch.setattr(here, "start", lambda: Drawn(EMPTY, replies))
-    seen = here.collect("https://www.tiktok.com/tag/joy", "tag", Budget(first_s=0.3, quiet_s=0.1))
+
+    def read(drawn: Drawn, *, robots_exception: str = "no network in this test", delay_s: float = 0, quiet_s: float = 0.1):
+        client = client_for("tiktok", Manner(delay_s=delay_s, robots_exception=robots_exception))
+        monkeypatch.setattr(client, "_robots", lambda host: robots.parse("", robots.PRODUCT))
+        here = Browser(client)
+        monkeypatch.setattr(here, "start", lambda: drawn)
+        return here.collect("https://www.tiktok.com/tag/joy", "tag", Budget(first_s=0.3, quiet_s=quiet_s))
+
+    return read
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [("", "blocked"), ('{"itemList": [], "hasMore": false}', "")])
+def test_a_list_that_stays_empty_without_saying_so_is_no_empty_list(reading, answer, outcome):
+    seen = reading(Drawn(EMPTY, [[[CALL, answer]]] if answer else []))
     assert (seen.failure.outcome if seen.failure else "") == outcome
     assert seen.ended == (not outcome)
-    assert Host.objects.get(name="www.tiktok.com").bytes == len(reply), "what the page itself fetched counts against the day's budget"
+    assert Host.objects.get(name="www.tiktok.com").bytes == len(answer), "what the page itself fetched counts against the day's budget"
+
+
+def test_what_a_page_asks_for_by_itself_is_counted_and_puts_the_next_page_off(reading):
+    elsewhere, began = ["https://tracker.example.net/beat", "{}"], timezone.now()
+    reading(Drawn(EMPTY, [[reply(IDS[0]), elsewhere], [reply(IDS[1], more=False)]]), delay_s=7, quiet_s=60)
+    host = Host.objects.get()
+    assert host.requests == 3, "the page and two calls"
+    assert host.next_at >= began + timedelta(seconds=21), "one delay for each"
+    politeness.called(host.name, 500, 0, delay_s=7)
+    host.refresh_from_db()
+    assert host.requests == 503
+    assert host.next_at < timezone.now() + timedelta(seconds=politeness.LONGEST_WAIT_S), "never so far that the next page gives up"
+
+
+def test_a_list_is_kept_whatever_follows_it_in_one_breath(reading):
+    """A refusal among several replies: the one before it and the one behind it were heard too, and the wall keeps its name."""
+    seen = reading(Drawn(EMPTY, [[reply(IDS[0]), [CALL, '{"statusCode": 10222, "itemList": []}'], reply(IDS[1])]]))
+    assert set(seen.posts) == set(IDS)
+    assert (seen.failure.outcome, seen.refused) == ("private", True)
+
+
+@pytest.mark.parametrize(
+    "error", [WebDriverException("tab crashed"), MaxRetryError(None, "/session", "connection refused"), ConnectionResetError()]
+)
+def test_what_was_seen_before_the_browser_died_is_not_lost(reading, error):
+    with pytest.raises(Interrupted) as end:
+        reading(Drawn(EMPTY, [[reply(IDS[0])], error]), quiet_s=60)
+    assert set(end.value.seen.posts) == {IDS[0]}
+
+
+def test_a_page_that_leaves_while_it_is_asked_ends_nothing(reading):
+    left = JavascriptException("document unloaded while waiting for result")
+    page = Drawn(EMPTY, [[reply(IDS[0])], left, [reply(IDS[1], more=False)]])
+    assert set(reading(page, quiet_s=60).posts) == set(IDS)
+
+
+def test_a_list_that_asks_not_to_train_machines_is_left_alone(reading):
+    with pytest.raises(Refused, match="noai") as refusal:
+        reading(Drawn(EMPTY, [[reply(IDS[0])]], "noai, noindex"), robots_exception="")
+    assert refusal.value.cause == "robots"
+    assert reading(Drawn(EMPTY, [[reply(IDS[0], more=False)]], "noindex"), robots_exception="").posts, "a list is only passed through"
+    assert reading(Drawn(EMPTY, [[reply(IDS[0], more=False)]], "noai")).posts, "the stage says why"
+
+
+class Cards(Drawn):
+    """Cards without addresses: which posts a click opens, also such as were asked for by the click before."""
+
+    def __init__(self, opens: dict[int, list[str]]) -> None:
+        super().__init__("<html><body>nothing</body></html>")
+        self.opens, self.open = opens, []
+
+    def find_elements(self, by: str, xpath: str) -> list:
+        if "close" in xpath:
+            return ["close"] if self.open else []
+        return [Card(place) for place in range(len(self.opens))]
+
+    def back(self) -> None:
+        raise AssertionError("a page further back is another one")
+
+    def execute_script(self, script: str, *given: object) -> object:
+        if script == scripts.ADDRESS:
+            return (
+                f"https://www.kuaishou.com/short-video/{self.open[0]}"
+                if self.open
+                else "https://www.kuaishou.com/search/video?searchKey=joy"
+            )
+        if script == scripts.CLICK and given[0] == "close":
+            self.open.pop(0)
+            return None
+        if script == scripts.CLICK:
+            self.open += self.opens[given[0].place]
+            return None
+        if script == scripts.REPLIES:
+            return []
+        return super().execute_script(script, *given)
+
+
+class Card:
+    text = "a card"
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+    def is_displayed(self) -> bool:
+        return True
+
+
+def test_a_card_that_is_slow_to_open_is_noted_all_the_same(db, settings):
+    settings.CRAWL_REPLICA = "127.0.0.1:1"
+    here, page, seen = Browser(client_for("kuaishou", Manner())), Cards({0: ["3xaaaaaaaa"], 1: [], 2: ["3xbbbbbbbb", "3xcccccccc"]}), Seen()
+    cards = here.adapter.clickable("search")
+    here._open_cards(page, cards, 0, seen, Budget(), time.monotonic() + 60)
+    here._open_cards(page, cards, 3, seen, Budget(), time.monotonic() + 60)
+    assert set(seen.posts) == {"3xaaaaaaaa", "3xbbbbbbbb", "3xcccccccc"}
+    assert not page.open
+
+
+def test_chromium_is_ended_when_its_driver_is_gone(db, tmp_path):
+    """quit() finds nobody to talk to: the browser behind the driver must not live on."""
+    profile = tmp_path / f"{PROFILE}1-x"
+    profile.mkdir()
+    chromium = running(profile)
+    here = Browser(client_for("tiktok", Manner()))
+    here.profile, here.driver = profile, Gone()
+    try:
+        here.quit()
+        assert chromium.wait(timeout=60) == -9
+        assert not profile.exists()
+    finally:
+        chromium.kill()
+
+
+class Gone:
+    def quit(self) -> None:
+        raise MaxRetryError(None, "/session", "connection refused")

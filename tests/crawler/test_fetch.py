@@ -15,7 +15,10 @@ from crawler import fetch
 from crawler.fetch import Expired, Gone, Manner, Refused, Unreachable, client_for, guard, politeness
 from crawler.fetch.client import retry_after
 from crawler.fetch.downloads import container
-from crawler.models import Host
+from crawler.models import Host, Video
+from crawler.rules import robots
+from crawler.services import stage_create, videos
+from crawler.storage import Away
 from demo.replica import certificate
 
 PAGE = "https://www.tiktok.com/@/video/7525082444551310602"
@@ -40,7 +43,7 @@ class Site:
                 if self.path == "/robots.txt" and not getattr(site, "robots", None):
                     status, headers, body = 404, {}, b""
                 elif self.path == "/robots.txt":
-                    status, headers, body = 200, {}, site.robots.encode()
+                    status, headers, body = 200, getattr(site, "robots_headers", {}), site.robots.encode()
                 else:
                     site.requests.append(self)
                     status, headers, body = site.answer(self)
@@ -250,12 +253,44 @@ def test_a_stage_may_say_why_it_does_not_obey_robots(db, site):
     assert client_for("tiktok", Manner(delay_s=0, robots_exception="agreed with the platform")).get(PAGE).text == "ok"
 
 
-@pytest.mark.parametrize("wish", ["noai, noindex", "eMotionsResearchBot: noai", "noindex, NoImageAI"])
+@pytest.mark.parametrize("wish", ["noai, noindex", "eMotionsResearchBot: noai", "noindex, NoImageAI", "none", "max-snippet: 3, noindex"])
 def test_a_page_that_asks_not_to_be_used_is_left(client, site, wish):
     site.answer = lambda request: (200, {"X-Robots-Tag": wish}, b"ok")
     with pytest.raises(Refused) as refusal:
         client.get(PAGE)
     assert refusal.value.cause == "robots"
+
+
+def test_what_is_said_to_other_robots_is_not_said_to_us(client, site):
+    site.answer = lambda request: (200, {"X-Robots-Tag": "googlebot: noai, noindex"}, b"ok")
+    assert client.get(PAGE).text == "ok"
+    assert robots.wishes(["otherbot: noai", "nofollow, unavailable_after: 25 Jun 2030"]) == {"nofollow", "unavailable_after: 25 jun 2030"}
+
+
+def test_a_robots_txt_that_is_kept_out_of_an_index_is_read(client, site):
+    site.robots, site.robots_headers = "User-agent: *\nDisallow: /x\n", {"X-Robots-Tag": "noindex"}
+    site.answer = lambda request: (200, {}, b"ok")
+    assert client.get(PAGE).text == "ok"
+
+
+META = '<html><head><meta name="robots" content="{wish}"></head><body><script id="SIGI_STATE">{record}</script></body></html>'
+RECORD = '{"ItemModule": {"7525082444551310602": {"id": "7525082444551310602", "desc": "joy", "video": {"playAddr": "https://v16.tiktok.com/1"}}}}'
+
+
+@pytest.mark.parametrize(("wish", "kept"), [("noai", False), ("noindex", False), ("nofollow", True)])
+def test_a_post_whose_page_asks_not_to_be_used_fails_under_that_name(db, site, settings, wish, kept):
+    site.answer = lambda request: (200, {}, META.format(wish=wish, record=RECORD).encode())
+    settings.CRAWL_DELAY_S = 0
+    posts = [Video.objects.create(platform="tiktok", platform_id="7525082444551310602", url=PAGE)]
+    if kept:
+        assert videos.page_of(posts[0]).title == "joy"
+        return
+    with pytest.raises(Refused, match=wish) as refusal:
+        videos.page_of(posts[0])
+    assert refusal.value.cause == "robots"
+    posts[0].stage = stage_create(name="agreed", robots_exception="agreed with the platform")
+    assert videos.page_of(posts[0]).title == "joy"
+    assert posts[0].tags == ["robots_disregarded"]
 
 
 def test_robots_with_signs_that_no_database_takes_are_stored_all_the_same(client, site):
@@ -413,6 +448,24 @@ def test_a_file_beyond_all_measure_is_refused(client, site, tmp_path, monkeypatc
     with pytest.raises(Refused) as refusal:
         down(client, tmp_path)
     assert refusal.value.cause == "too-large"
+
+
+def test_a_file_that_proves_too_large_leaves_nothing_behind(client, site, tmp_path, monkeypatch):
+    monkeypatch.setattr("crawler.fetch.downloads.MAX_BYTES", 50_000)
+    site.answer = lambda request: (200, {"Content-Length": str(len(BODY))}, BODY)
+    monkeypatch.setattr("crawler.fetch.downloads._extent", lambda response: (0, None))
+    with pytest.raises(Refused, match="larger"):
+        down(client, tmp_path)
+    assert list((tmp_path / "parts").iterdir()) == []
+
+
+def test_a_full_disk_is_not_taken_for_a_cut_line(client, site, tmp_path):
+    site.answer = lambda request: (200, {}, BODY)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "tiktok-1.part").symlink_to("/dev/full")
+    with pytest.raises(Away, match="No space left"):
+        down(client, tmp_path)
+    assert len(site.requests) == 1, "asking again would help nobody"
 
 
 def test_containers_by_their_first_bytes():

@@ -83,12 +83,11 @@ def test_every_rule_file_names_itself_and_compiles(platform):
     for kind in rulebook.KINDS:
         for rule in rulebook.rules_for(platform, kind):
             assert (rule.data["platform"], rule.data["page_kind"]) == (platform, kind)
-            assert set(rule.data) - {"item"} == {
+            assert set(rule.data) - {"item", "url_patterns"} == {
                 "platform",
                 "page_kind",
                 "version",
                 "valid_from",
-                "url_patterns",
                 "locate",
                 "fields",
                 "lists",
@@ -237,6 +236,41 @@ def test_titles_lose_mentions_phones_and_direction_marks_but_keep_emoji():
 )
 def test_post_ids_in_addresses(platform, url, post):
     assert PLATFORMS[platform].post_id(url) == post
+
+
+@pytest.mark.parametrize(
+    ("platform", "record", "stays"),
+    [
+        ("tiktok", {"music": {"title": "original sound - nick.77", "original": True, "duration": 7}}, False),
+        ("tiktok", {"author": {"nickname": "Nick Name"}, "music": {"title": "оригинальный звук - Nick Name"}}, False),
+        ("tiktok", {"author": {"nickname": "Nick Name"}, "music": {"title": "Für Elise", "original": False}}, True),
+        ("douyin", {"author": {"nickname": "Nick Name"}, "music": {"title": "Nick Name创作的原声"}}, False),
+        ("kuaishou", {"userName": "Nick Name", "soundTrack": {"name": "Nick Name的作品原声"}}, False),
+        ("kuaishou", {"userName": "Nick Name", "soundTrack": {"name": "Für Elise"}}, True),
+        ("tiktok", {"music": "a word"}, True),
+    ],
+)
+def test_a_sound_that_is_named_after_its_maker_loses_its_name(platform, record, stays):
+    adapter = PLATFORMS[platform]
+    stored = adapter.raw(rulebook.Document(rulebook.rules_for(platform, "video")[0], record, record, record))
+    assert "nick" not in json.dumps(stored, ensure_ascii=False).lower()
+    assert (stored == {key: value for key, value in record.items() if key not in ("author", "userName")}) is stays
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_an_address_names_the_page_that_it_was_made_for(platform):
+    """Whatever a stage can ask for by kind and subject can also be pasted as an address."""
+    adapter = PLATFORMS[platform]
+    post = "3xabc123def456g" if platform == "kuaishou" else "7301444403200000077"
+    for kind, subject in (("video", post), ("user", "MS4wLjABAAAA-x.y_z"), ("tag", "老屋 回忆"), ("search", "a+b & #c"), ("trending", "")):
+        assert adapter.page_named(adapter.address(kind, subject)) == (kind, subject)
+    assert adapter.page_named(adapter.address("share", "ZS8abcdef")) == ("", "")
+
+
+def test_what_meta_elements_ask_of_robots_is_read():
+    page = '<head><meta name="Robots" content="noindex, NOAI"><meta name="googlebot" content="none"><meta name="emotionsresearchbot" content="noimageai"></head>'
+    assert rulebook.wishes_in(page) == {"noindex", "noai", "noimageai"}
+    assert rulebook.wishes_in("") == set()
 
 
 @pytest.mark.parametrize("host", ["tiktok.com.evil.example", "eviltiktok.com", "douyin.com", ""])

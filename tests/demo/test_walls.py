@@ -3,7 +3,7 @@
 import pytest
 
 from crawler import services
-from crawler.fetch import browser
+from crawler.fetch import scripts
 from crawler.models import Host, Visit
 from demo.replica.corpus import PLATFORMS
 from demo.replica.server import ReplicaServer
@@ -61,8 +61,21 @@ Response.prototype.text = async function () { await new Promise((over) => setTim
 
 
 def test_a_login_wall_is_reported_and_what_was_seen_before_it_kept(visits, monkeypatch):
-    monkeypatch.setattr(browser, "LISTEN", LATE_TEXT + browser.LISTEN)
+    monkeypatch.setattr(scripts, "LISTEN", LATE_TEXT + scripts.LISTEN)
     server, found = visits("login_modal", None)
     assert {platform: visit.outcome for platform, visit in found.items()} == dict.fromkeys(PLATFORMS, "login")
     for platform, visit in found.items():
         assert 10 <= visit.found < len(server.site.corpus.search(platform, visit.subject)), platform
+
+
+# As soon as a list has drawn its first cards, the visitor is sent to the sign-in page: what was fetched is not drawn any more.
+SENT_AWAY = """
+new MutationObserver(() => { if (document.querySelector('.card')) location.href = '/login'; }).observe(document, { childList: true, subtree: true });
+"""
+
+
+def test_who_is_sent_to_the_sign_in_page_has_what_was_shown_before(visits, monkeypatch):
+    monkeypatch.setattr(scripts, "LISTEN", scripts.LISTEN + SENT_AWAY)
+    _, found = visits("none", None)
+    assert {platform: visit.outcome for platform, visit in found.items()} == dict.fromkeys(PLATFORMS, "login")
+    assert {platform: visit.found >= 10 for platform, visit in found.items()} == dict.fromkeys(PLATFORMS, True)

@@ -1,0 +1,79 @@
+"""What Chromium is asked to do inside a page, as JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# Arguments: XPaths of walls, names of robots. Only a wall that is displayed counts: pages keep hidden panels ready.
+SNAPSHOT = """
+const shown = (path) => {
+  const found = document.evaluate(path, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE, null);
+  for (let i = 0; i < found.snapshotLength; i++) if (found.snapshotItem(i).checkVisibility?.()) return true;
+  return false;
+};
+const wishes = [...document.querySelectorAll('meta[name]')].filter((meta) => arguments[1].includes(meta.name.toLowerCase()));
+return [location.href, document.documentElement?.outerHTML ?? '', values, arguments[0].findIndex(shown), wishes.map((meta) => meta.content)];
+"""
+ADDRESS = "return location.href"
+SCROLL = """
+const boxes = [document.scrollingElement, ...document.querySelectorAll('[data-e2e="scroll-list"], .scroll-container, [data-scroll]')];
+for (const box of boxes) if (box) box.scrollTop += Math.max(300, (box.clientHeight || innerHeight) * 0.8);
+const tallest = Math.max(...boxes.filter(Boolean).map((box) => box.scrollHeight));
+const lowest = boxes.filter(Boolean).every((box) => box.scrollTop + (box === document.scrollingElement ? innerHeight : box.clientHeight) >= box.scrollHeight - 4);
+return [tallest, lowest, Boolean(window.__replies?.waiting())];
+"""
+CLICK = "arguments[0].scrollIntoView?.({block: 'center'}); arguments[0].click();"
+REPLIES = "return window.__replies ? window.__replies() : []"
+LEAVE = "if (window.__replies) window.__replies.over = true"
+# Keeps what the page's own calls bring: lists may draw cards without addresses, or only those in view. Asked for its replies,
+# it waits for those still being read, since the page may have drawn them already; one that never ends is waited for once.
+# A page that sends its visitor on (to its sign-in page) takes what was not asked for yet along; not so when it is we who leave.
+LISTEN = """
+(() => {
+  const kept = [], unread = new Set(), bag = '__replies'; let size = 0, waiting = 0;
+  const keep = (url, text) => { if ((size += text.length) < 2e7) kept.push([String(url), text]); };
+  const replies = async () => {
+    await Promise.race([Promise.all(unread), new Promise((over) => setTimeout(over, 2000))]);
+    unread.clear();
+    return kept.splice(0);
+  };
+  replies.waiting = () => waiting;
+  Object.defineProperty(window, '__replies', { value: replies });
+  try {
+    kept.push(...JSON.parse(sessionStorage.getItem(bag) || '[]'));
+    sessionStorage.removeItem(bag);
+    addEventListener('pagehide', () => { if (kept.length && !replies.over) sessionStorage.setItem(bag, JSON.stringify(kept)); });
+  } catch (error) { /* a document without storage */ }
+  const fetch_ = window.fetch;
+  window.fetch = async function (...given) {
+    waiting += 1;
+    try {
+      const reply = await fetch_.apply(this, given);
+      const reading = reply.clone().text().then((text) => keep(reply.url, text), () => {}).finally(() => unread.delete(reading));
+      unread.add(reading);
+      return reply;
+    } finally { waiting -= 1; }
+  };
+  const open_ = XMLHttpRequest.prototype.open, send_ = XMLHttpRequest.prototype.send;
+  XMLHttpRequest.prototype.open = function (...given) {
+    this.addEventListener('load', () => {
+      try { keep(this.responseURL, this.responseType === 'json' ? JSON.stringify(this.response) : this.responseText); } catch (error) { /* no text */ }
+    });
+    return open_.apply(this, given);
+  };
+  XMLHttpRequest.prototype.send = function (...given) {
+    waiting += 1;
+    this.addEventListener('loadend', () => { waiting -= 1; }, { once: true });
+    return send_.apply(this, given);
+  };
+})();
+"""
+
+
+def snapshot(names: Iterable[str]) -> str:
+    """The page at one moment: [address, source, these variables as JSON, place of the first wall in view or -1, its words to robots].
+
+    One script, since a page that changes or leaves between two questions would be read half and half.
+    """
+    values = ", ".join(f"(() => {{ try {{ return JSON.stringify({name}) }} catch (error) {{ return null }} }})()" for name in names)
+    return f"const values = [{values}];{SNAPSHOT}"
