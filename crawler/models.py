@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -105,6 +106,7 @@ class Video(models.Model):
     file = models.CharField(max_length=120, blank=True, help_text="name in the media storage, addressed by sha256")
     sha256 = models.CharField(max_length=64, blank=True)
     size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    stated_s = models.FloatField(null=True, blank=True, help_text="length in seconds as the page states it")
     duration_s = models.FloatField(null=True, blank=True)
     frames = models.PositiveIntegerField(null=True, blank=True)
     width = models.PositiveIntegerField(null=True, blank=True)
@@ -116,10 +118,16 @@ class Video(models.Model):
     # clock
     rechecked_at = models.DateTimeField(null=True, blank=True, help_text="when its post was last seen to be there, after acceptance")
     attempts = models.PositiveSmallIntegerField(default=0)
+    deaths = models.PositiveSmallIntegerField(default=0, help_text="workers that died with it in their hands")
     claimed_by = models.CharField(max_length=120, blank=True, help_text="machine, process and moment of who works on it")
     discovered_at = models.DateTimeField(auto_now_add=True)
     touched_at = models.DateTimeField(auto_now=True)
     accepted_at = models.DateTimeField(null=True, blank=True)
+    doubted_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="when a check or its annotators came to doubt it after acceptance; empty once people have settled that",
+    )
 
     class Meta:
         permissions = [("review_video", "Can decide about doubtful videos")]
@@ -127,8 +135,13 @@ class Video(models.Model):
             models.UniqueConstraint(fields=["platform", "platform_id"], name="one_row_per_post"),
             models.CheckConstraint(condition=Q(number__isnull=True) | Q(state="accepted"), name="only_accepted_videos_are_numbered"),
             models.CheckConstraint(condition=~Q(state="accepted") | Q(number__isnull=False), name="accepted_videos_are_numbered"),
+            models.CheckConstraint(condition=Q(doubted_at__isnull=True) | Q(state="accepted"), name="only_accepted_videos_are_doubted"),
         ]
-        indexes = [models.Index(fields=["state", "touched_at"]), models.Index(fields=["sha256"])]
+        indexes = [
+            models.Index(fields=["state", "touched_at"]),
+            models.Index(fields=["sha256"]),
+            models.Index(fields=["doubted_at"], condition=Q(doubted_at__isnull=False), name="doubted_videos"),
+        ]
 
     def __str__(self) -> str:
         return self.public_name or f"{self.platform}/{self.platform_id}"
@@ -161,7 +174,7 @@ class Check(models.Model):
     verdict = models.CharField(max_length=8, choices=Verdict.choices)
     reason = models.CharField(max_length=200, blank=True)
     evidence = models.JSONField(default=dict)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now, help_text="when it was found")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["video", "name", "version"], name="one_verdict_per_check_version")]
@@ -174,6 +187,7 @@ class Decision(models.Model):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=10)  # keep, drop, undo
     reason = models.CharField(max_length=200, blank=True)
+    number = models.PositiveIntegerField(null=True, blank=True, help_text="which a drop took from the video; an undo gives it back")
     created_at = models.DateTimeField(auto_now_add=True)
 
 
@@ -196,6 +210,7 @@ class Visit(models.Model):
     detail = models.CharField(max_length=300, blank=True)
     rule_version = models.CharField(max_length=60, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    deaths = models.PositiveSmallIntegerField(default=0, help_text="workers that died while they read it")
     found = models.PositiveIntegerField(default=0)
     new = models.PositiveIntegerField(default=0)
     steps = models.PositiveIntegerField(default=0, help_text="scroll steps and clicks")

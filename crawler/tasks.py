@@ -45,3 +45,4 @@ def resume_stale() -> None:
     for video_id in services.resume_stale():
         advance_video.delay(video_id)
     services.takedowns_finish()
+    services.parts_sweep()

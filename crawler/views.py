@@ -147,6 +147,7 @@ def review(request: HttpRequest) -> HttpResponse:
         other = selectors.resembled(video)
         context |= {
             "video": video,
+            "doubts": selectors.doubts(video),
             "checks": video.checks.order_by("pk"),
             "clip": selectors.clip_url(video, user=request.user),
             "other": other,
@@ -177,7 +178,7 @@ def decide(request: HttpRequest, pk: int, action: str) -> HttpResponse:
         messages.error(request, " ".join(getattr(error, "messages", None) or [str(error)]))
     else:
         said = {"keep": _("Kept as %(name)s."), "drop": _("Dropped: %(name)s."), "undo": _("%(name)s waits again.")}[action]
-        if action != "undo" and video.state == Video.State.REVIEW:
+        if action != "undo" and (video.state == Video.State.REVIEW or video.doubted_at):
             said = _("Noted: %(name)s waits for a second reviewer.")
         messages.success(request, said % {"name": video})
     return redirect("crawler:review")

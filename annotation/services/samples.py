@@ -13,6 +13,7 @@ from annotation.selectors import LIVE
 from annotation.services.ladder import ladder_advance
 from annotation.services.refusals import Conflict
 from crawler.models import Check, Video
+from crawler.services import video_doubt
 
 FLAGS_TO_EXCLUDE = 2  # of the three members
 
@@ -47,6 +48,7 @@ def _exclude(sample: Sample, kinds: list[str]) -> None:
         reason="flagged: " + ", ".join(sorted(set(kinds))),
         evidence={"flags": sorted(kinds), "sample": sample.pk},
     )
+    video_doubt(sample.video_id)
 
 
 def samples_close_gone() -> int:

@@ -8,6 +8,7 @@ Imports neither Django nor anything of this project, so that it starts fast and 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -80,6 +81,8 @@ def examine(path: str, features: str) -> dict[str, Any]:
         av.logging.set_libav_level(av.logging.PANIC)
         report = look(av, path, features)
     except Exception as error:  # any way in which a file defeats the decoder is a finding about the file
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise  # of ours, not of the file
         report = {"problem": f"{type(error).__name__}: {str(error)[:200]}"}
     if report.get("audio_s") and not report["silent"]:
         report |= fingerprint(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ REPORT_BYTES = 4 * 2**20
 FEATURE_BYTES = 4 * 2**20
 PICTURE_BYTES = 16 * 2**20
 TRANSCODED_BYTES = 400 * 2**20
+NO_ROOM = os.strerror(errno.ENOSPC)  # as FFmpeg and Python word it
 FFMPEG_KILLED = f"ffmpeg ended with {-signal.SIGKILL}"  # as the child words it
 PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}
 
@@ -118,7 +120,10 @@ def pictures(path: Path) -> np.ndarray:
 
 
 def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
-    """The command's standard output. Its whole process group is killed when it is late or says too much. Raises HostileMedia."""
+    """The command's standard output. Its whole process group is killed when it is late or says too much. Raises HostileMedia.
+
+    Raises OSError when it found the disk full: that is no finding about the file.
+    """
     environment = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "OMP_NUM_THREADS": "1",
@@ -132,11 +137,13 @@ def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
             _wait(process, wall_s)
         finally:
             _end_group(process)
+        errors.seek(max(0, os.fstat(errors.fileno()).st_size - 2000))
+        said = errors.read().decode("utf-8", "replace").strip()
+        if NO_ROOM in said:  # FFmpeg may call itself successful all the same
+            raise OSError(errno.ENOSPC, said[-200:])
         if process.returncode:
-            errors.seek(0)
-            last = errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
             kind = Killed if process.returncode == -signal.SIGKILL else HostileMedia
-            raise kind(f"the decoder ended with {process.returncode}: {' '.join(last)[:200]}")
+            raise kind(f"the decoder ended with {process.returncode}: {' '.join(said.splitlines()[-1:])[:200]}")
         if os.fstat(spoken.fileno()).st_size > REPORT_BYTES:
             raise HostileMedia(f"the decoder printed {os.fstat(spoken.fileno()).st_size} bytes")
         spoken.seek(0)
@@ -189,16 +196,19 @@ def browser_plays(seen: Examination) -> bool:
 
 
 def transcode(source: Path, target: Path) -> None:
-    """Writes the clip as H.264/AAC with its index in front. Raises HostileMedia when that breaks a limit."""
+    """Writes the clip as H.264/AAC with its index in front. Raises HostileMedia when that breaks a limit; half a file is not left then.
+
+    Nobody else writes the target; one that a killed worker left is replaced, and its FFmpeg, if it still runs, writes into nothing.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.stem}.{os.getpid()}.part.mp4")
+    target.unlink(missing_ok=True)
     limits = ["prlimit", f"--cpu={CPU_S * 4}", f"--fsize={TRANSCODED_BYTES}", f"--as={MEMORY_BYTES}", "--core=0", "--"]
     command = ["ffmpeg", "-nostdin", "-y", "-v", "error", "-threads", "2", "-protocol_whitelist", "file,pipe"]
     command += ["-i", f"file:{source.resolve()}", "-map", "0:v:0", "-map", "0:a:0?", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20"]
     command += ["-pix_fmt", "yuv420p", "-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-c:a", "aac", "-movflags", "+faststart"]
-    command += ["-map_metadata", "-1", f"file:{partial.resolve()}"]
+    command += ["-map_metadata", "-1", f"file:{target.resolve()}"]
     try:
-        run_limited([*limits, *command], wall_s=WALL_S * 4)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        run_limited([*limits, *command], wall_s=LONGEST_S)
+    except (HostileMedia, OSError):
+        target.unlink(missing_ok=True)
+        raise

@@ -11,6 +11,7 @@ from crawler.rules import duplicates
 SHORTEST_S, LONGEST_S = 2.46, 163.77  # Tab. II
 MISSING_FRAMES = 0.02  # of the announced ones; edit lists and a cut first group hide a few
 MISSING_S = 0.35
+STATED_S, STATED_SHARE = 1.5, 0.1  # pages round to whole seconds, and some count a cover or a fade
 BLACK, FROZEN = 0.8, 0.98  # share of the clip
 
 
@@ -31,6 +32,7 @@ class Facts:
     frozen_ratio: float = 0.0
     shortest_s: float = SHORTEST_S
     longest_s: float = LONGEST_S
+    stated_s: float = 0.0  # by the post's page; 0: it does not say
     taken_down: str = ""  # why this content must not come back; empty: it may
     flags: tuple[str, ...] = ()  # what the detectors want a person to look at
 
@@ -80,6 +82,14 @@ def length(facts: Facts) -> Drop | None:
     return None
 
 
+def stated(facts: Facts) -> Review | None:
+    """A clip much shorter or longer than its page says was cut or replaced on the way."""
+    if not facts.stated_s or abs(facts.reached_s - facts.stated_s) <= max(STATED_S, STATED_SHARE * facts.stated_s):
+        return None
+    evidence = {"stated_s": facts.stated_s, "duration_s": round(facts.reached_s, 3)}
+    return Review(f"length?: {facts.reached_s:.2f} s, where the page says {facts.stated_s:g}", evidence)
+
+
 def taken_down(facts: Facts) -> Drop | None:
     return Drop(f"taken-down: {facts.taken_down}"[:200]) if facts.taken_down else None
 
@@ -92,6 +102,7 @@ CHECKS: dict[str, tuple[int, Check]] = {  # name -> (version, function), in this
     "taken-down": (1, taken_down),
     "corrupt": (1, corrupt),
     "length": (1, length),
+    "stated-length": (1, stated),
     "flagged": (1, flagged),
 }
 

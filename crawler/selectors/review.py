@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import F, FloatField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
 from crawler.models import Check, Decision, Video
 from crawler.rules.transitions import EMOTIONS
 
 REVIEWS_A_DAY = 400  # doubtful clips that one person looks at; more would wear on anybody
+WAITING = Q(state=Video.State.REVIEW) | Q(doubted_at__isnull=False)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def videos_in_review(user: Any) -> QuerySet[Video]:
-    """Doubtful videos that this person has not decided about, those first that rank highest for violence."""
-    mine = Decision.objects.filter(video=OuterRef("pk"), person=user).order_by("-pk").values("action")[:1]
+    """Doubtful videos, and accepted ones that were doubted since, about which this person has not decided; most violent ones first."""
+    since = Coalesce(OuterRef("doubted_at"), EVER)  # what was said before the doubt was said about something else
+    said = Decision.objects.filter(video=OuterRef("pk"), person=user, created_at__gt=since)
+    mine = said.order_by("-pk").values("action")[:1]
     ranked = Check.objects.filter(video=OuterRef("pk"), name="violence").order_by("-version")
     rank = ranked.values(number=Cast("evidence__rank", FloatField()))[:1]
-    waiting = Video.objects.filter(state=Video.State.REVIEW).annotate(mine=Subquery(mine), rank=Subquery(rank))
+    waiting = Video.objects.filter(WAITING).annotate(mine=Subquery(mine), rank=Subquery(rank))
     undecided = waiting.filter(Q(mine__isnull=True) | Q(mine="undo"))
     return undecided.prefetch_related("checks").order_by(F("rank").desc(nulls_last=True), "pk")
+
+
+def reviews_waiting() -> int:
+    return Video.objects.filter(WAITING).count()
 
 
 def video_after(waiting: QuerySet[Video], video_id: int) -> Video | None:
@@ -33,14 +42,24 @@ def video_after(waiting: QuerySet[Video], video_id: int) -> Video | None:
 
 def decisions_latest(limit: int = 20) -> QuerySet[Decision]:
     """Who decided what, and when, latest first; not about clips that still wait, lest it sway a second reviewer."""
-    rows = Decision.objects.exclude(video__state=Video.State.REVIEW).select_related("video", "person")
+    rows = Decision.objects.filter(video__doubted_at=None).exclude(video__state=Video.State.REVIEW).select_related("video", "person")
     return rows.order_by("-pk")[:limit]
 
 
 def standing(video: Video) -> dict[int, str]:
-    """What each person last decided about the video, by person id; who undid it has decided nothing."""
-    last = dict(video.decisions.order_by("pk").values_list("person_id", "action"))
+    """What each person last decided about the video as it is doubted now, by person id; who undid it has decided nothing."""
+    said = video.decisions.filter(created_at__gt=video.doubted_at or EVER)
+    last = dict(said.order_by("pk").values_list("person_id", "action"))
     return {person: action for person, action in last.items() if action != "undo"}
+
+
+def doubts(video: Video) -> list[str]:
+    """Why it waits for people: what its checks doubt; of an accepted one, what they came to doubt since people last settled it."""
+    found = video.checks.filter(verdict=Check.Verdict.REVIEW).order_by("pk")
+    if video.doubted_at and video.accepted_at:
+        before = video.decisions.filter(created_at__lte=video.doubted_at).order_by("-pk").values_list("created_at", flat=True).first()
+        found = found.filter(created_at__gt=max(video.accepted_at, before or EVER))
+    return list(found.values_list("reason", flat=True))
 
 
 def reviews_left(user: Any) -> int:

@@ -1,12 +1,12 @@
 """What can be done with stages and videos; the only place that writes the crawler's rows."""
 
-from crawler.services.cleaning import screenings_repeat
-from crawler.services.keeping import clips_keep
+from crawler.services.cleaning import screenings_repeat, video_doubt
+from crawler.services.keeping import clips_keep, parts_sweep
 from crawler.services.outages import stage_reopen
 from crawler.services.recheck import posts_recheck
 from crawler.services.review import decision_undo, takedowns_finish, video_drop, video_keep, video_takedown
-from crawler.services.stages import StageBusy, stage_counts, stage_crawl, stage_create, stage_stop, stages_due, term_block
-from crawler.services.terms import terms_learn
+from crawler.services.stages import StageBusy, stage_counts, stage_crawl, stage_create, stage_stop, stages_due
+from crawler.services.terms import term_block, terms_learn
 from crawler.services.videos import clean_waiting, posts_insert, resume_stale, video_advance
 from crawler.storage import Away, clips
 
@@ -17,6 +17,7 @@ __all__ = [
     "clips",
     "clips_keep",
     "decision_undo",
+    "parts_sweep",
     "posts_insert",
     "posts_recheck",
     "resume_stale",
@@ -31,6 +32,7 @@ __all__ = [
     "term_block",
     "terms_learn",
     "video_advance",
+    "video_doubt",
     "video_drop",
     "video_keep",
     "video_takedown",

@@ -20,6 +20,7 @@ from crawler.models import Video
 
 LEASE = timedelta(minutes=10)  # so long a claim of a machine we cannot see is believed, after it was last renewed
 RENEW_S = 60.0
+MAX_DEATHS = 5  # of workers over one video or one list: the next one is spared
 CLOCK_S = 2  # between the system's account of when a process began and ours
 
 

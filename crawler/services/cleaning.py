@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 from threading import Lock
@@ -18,7 +20,7 @@ from crawler import media, moderation
 from crawler.models import Check, Counter, Fingerprint, Tombstone, Video
 from crawler.rules import cleaning as rules
 from crawler.rules import duplicates, transitions, violence
-from crawler.services.claims import Overtaken, save
+from crawler.services.claims import Overtaken, renew, save
 from crawler.storage import clips
 
 State = Video.State
@@ -38,13 +40,18 @@ def store_check(
     video: Video, name: str, verdict: str, reason: str = "", evidence: dict[str, Any] | None = None, version: int | None = None
 ) -> Check:
     """The verdict of this version of the check: what is stored first stays, unless the check was unable to look then."""
-    values = {"verdict": verdict, "reason": reason[:200], "evidence": evidence or {}}
+    values = {"verdict": verdict, "reason": reason[:200], "evidence": evidence or {}, "created_at": timezone.now()}
     check, made = Check.objects.get_or_create(video=video, name=name, version=version or VERSIONS[name], defaults=values)
     if not made and check.verdict == Check.Verdict.UNABLE:
         for field, value in values.items():
             setattr(check, field, value)
         check.save()
     return check
+
+
+def video_doubt(video_id: int) -> None:
+    """Brings an accepted video before the reviewers; it keeps its number until they have decided. Of any other it is not needed."""
+    Video.objects.filter(pk=video_id, state=State.ACCEPTED, doubted_at=None).update(doubted_at=timezone.now())
 
 
 def drop(video: Video, name: str, found: rules.Drop) -> None:
@@ -75,15 +82,23 @@ def verify(video: Video) -> None:
     except media.HostileMedia as error:
         drop(video, "corrupt", rules.Drop(f"corrupt: {error}"))
         return
-    facts = facts_of(seen, taken_down=stone_of(video.sha256, seen.frames_sha256))
+    except FileNotFoundError:  # another post with the same bytes has just put a playable copy in its place
+        _ask_again(video)
+        return
+    facts = facts_of(seen, taken_down=stone_of(video.sha256, seen.frames_sha256), stated_s=video.stated_s or 0.0)
     _measure(video, seen, facts)
-    for name in ("taken-down", "corrupt", "length"):
+    for name in ("taken-down", "corrupt", "length", "stated-length"):
         found = rules.CHECKS[name][1](facts)
         if isinstance(found, rules.Drop):
             drop(video, name, found)
             return
-        store_check(video, name, Check.Verdict.PASS)
+        if found is None:
+            store_check(video, name, Check.Verdict.PASS)
+        else:
+            store_check(video, name, Check.Verdict.REVIEW, found.reason, found.evidence)
     if not media.browser_plays(seen):
+        if not renew(video):  # either takes minutes at most, both together may outlast a lease
+            raise Overtaken(str(video))
         try:
             _transcode(video)
         except media.HostileMedia as error:
@@ -107,9 +122,10 @@ def _ask_again(video: Video) -> None:
     save(video)
 
 
-def facts_of(seen: media.Examination, *, taken_down: str = "", flags: tuple[str, ...] = ()) -> rules.Facts:
+def facts_of(seen: media.Examination, **also: Any) -> rules.Facts:
+    """also: what the file itself does not tell."""
     same = {name: getattr(seen, name) for name in rules.Facts.__dataclass_fields__ if hasattr(seen, name)}
-    return rules.Facts(**same, shortest_s=settings.DURATION_MIN_S, longest_s=settings.DURATION_MAX_S, taken_down=taken_down, flags=flags)
+    return rules.Facts(**same, shortest_s=settings.DURATION_MIN_S, longest_s=settings.DURATION_MAX_S, **also)
 
 
 def stone_of(sha256: str, frames_sha256: str) -> str:
@@ -128,20 +144,37 @@ def _measure(video: Video, seen: media.Examination, facts: rules.Facts) -> None:
 
 
 def _transcode(video: Video) -> None:
-    """Puts a copy that browsers play in the original's place; the sha256 of what was fetched stays as evidence."""
-    original, features = video.path, features_path(video)
-    made = original.with_suffix(".play.mp4")
+    """Puts a copy that browsers play in the original's place; the sha256 of what was fetched stays as evidence.
+
+    Another post may have brought the same original and be at work on it: who needs it last removes it.
+    """
+    name, original, features = video.file, video.path, features_path(video)
+    made = Path(settings.MEDIA_ROOT) / playable_name(video)
     media.transcode(original, made)
     with made.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     store_check(video, "transcode", Check.Verdict.PASS, "", {"sha256": video.sha256, "size_bytes": video.size_bytes})
     video.file, video.sha256, video.size_bytes = f"{digest[:2]}/{digest}.mp4", digest, made.stat().st_size
-    for source, target in ((made, video.path), (features, features_path(video))):
+    for target in (video.path, features_path(video)):
         target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
+    _copy(features, features_path(video))
+    made.replace(video.path)
     video.tags = sorted({*video.tags, "transcoded"})
     save(video)
-    original.unlink(missing_ok=True)
+    if not Video.objects.filter(file=name).exists():
+        original.unlink(missing_ok=True)
+        features.unlink(missing_ok=True)
+
+
+def playable_name(video: Video) -> str:
+    """Where its playable copy grows; nobody else writes there."""
+    return f"parts/{video.platform}-{video.platform_id}.play.mp4"
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
 
 
 def _fingerprint(video: Video, seen: media.Examination) -> None:
@@ -227,15 +260,19 @@ def deduplicate(video: Video) -> None:
         _settle(video, State.DEDUPLICATED)
         return
     likenesses: dict[int, duplicates.Likeness] = {}
+    gone: set[int] = set()  # worse copies that gave way: what remains is compared without them
     while True:
         held = stock()
         last = held.last
         likenesses |= {found.other: found for found in likenesses_of(video, mine, held, known=set(likenesses))}
-        found = rules.duplicate([likeness for likeness in likenesses.values() if Video.objects.filter(pk=likeness.other).exists()])
-        if isinstance(found, rules.Drop) and not _gives_way(video, found):
-            drop(video, "duplicate", found)
-            return
-        if _enter(video, mine, last, found):
+        left = Video.objects.filter(pk__in=set(likenesses) - gone).values_list("pk", flat=True)
+        found = rules.duplicate([likenesses[other] for other in left])
+        if isinstance(found, rules.Drop):
+            if not _gives_way(video, found):
+                drop(video, "duplicate", found)
+                return
+            gone.add(found.evidence["other"])
+        elif _enter(video, mine, last, found):
             return
 
 
@@ -245,7 +282,7 @@ def likenesses_of(video: Video, mine: Fingerprint, held: media.Stock, *, known: 
     same_frames = set(
         Fingerprint.objects.filter(frames_sha256=mine.frames_sha256, entered__isnull=False).values_list("video_id", flat=True)
     )
-    exact = (same_bytes | same_frames) - {video.pk}
+    exact = (same_bytes | same_frames) - {video.pk} - known
     if exact:
         return [duplicates.Likeness(other, same_bytes=other in same_bytes, same_frames=other in same_frames) for other in sorted(exact)]
     look = _look(mine)
@@ -284,7 +321,7 @@ def _quality(video: Video) -> tuple[int, float]:
 
 
 @transaction.atomic
-def _enter(video: Video, mine: Fingerprint, last: int, found: rules.Drop | rules.Review | None) -> bool:
+def _enter(video: Video, mine: Fingerprint, last: int, found: rules.Review | None) -> bool:
     """Enters the stock if nobody entered since it was searched; False asks for another search."""
     # Lock the counter: two copies of one clip must not both enter unseen.
     Counter.objects.get_or_create(name=STOCK)
@@ -296,7 +333,7 @@ def _enter(video: Video, mine: Fingerprint, last: int, found: rules.Drop | rules
     mine.entered = counter.last
     if not Fingerprint.objects.filter(pk=mine.pk).update(entered=mine.entered):
         raise Overtaken(str(video))
-    if isinstance(found, rules.Review):
+    if found:
         store_check(video, "duplicate", Check.Verdict.REVIEW, found.reason, found.evidence)
     else:
         store_check(video, "duplicate", Check.Verdict.PASS)
@@ -351,7 +388,8 @@ def number(video: Video) -> Video:
 def screenings_repeat(*, only: Collection[str] = ()) -> int:
     """How many accepted or doubtful videos ran a screening whose version has risen, or that was unable to look before.
 
-    only: names of screenings; without them, all. What is found is kept with the clip; a number that was given is not taken back by machine.
+    only: names of screenings; without them, all. What is found is kept with the clip; a number that was given is not taken back by
+    machine: an accepted video that is doubted now waits for people.
     """
     count = 0
     for video in Video.objects.filter(state__in=[State.ACCEPTED, State.REVIEW]).order_by("pk").iterator(chunk_size=200):
@@ -363,6 +401,8 @@ def screenings_repeat(*, only: Collection[str] = ()) -> int:
         for detector in due:
             found = detector.look(video)
             store_check(video, detector.name, found.verdict, found.reason, found.evidence, detector.version)
+            if found.verdict == Check.Verdict.REVIEW:
+                video_doubt(video.pk)
         count += bool(due)
     return count
 

@@ -1,8 +1,13 @@
-"""Every file that the rows name, where clips are kept: for a site that moves from its disk to a bucket."""
+"""Every file that the rows name, where clips are kept: for a site that moves from its disk to a bucket. And what no row names any more."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
 
 from crawler.models import Fingerprint, Video
 from crawler.services import cleaning
@@ -28,3 +33,12 @@ def _files() -> Iterator[tuple[str, int | None]]:
     yield from Video.objects.exclude(file="").order_by("pk").values_list("file", "size_bytes").iterator(chunk_size=2000)
     for row in Fingerprint.objects.exclude(video__file="").select_related("video").order_by("pk").iterator(chunk_size=2000):
         yield cleaning.features_name(row.video), None
+
+
+def parts_sweep(older_than: timedelta = timedelta(days=1)) -> int:
+    """Removes beginnings of files that nobody has written to for so long: their worker died, or their video ended otherwise. How many."""
+    until = time.time() - older_than.total_seconds()
+    old = [path for path in (Path(settings.MEDIA_ROOT) / "parts").glob("*") if path.stat().st_mtime < until]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,13 +15,15 @@ from crawler.fetch import Budget, Client, Manner
 from crawler.models import Platform, Stage
 from crawler.platforms import PLATFORMS
 
+LONGEST_LINK = 200  # as long as a visit's subject may be
+
 
 @dataclass(frozen=True)
 class StageSettings:
     """Everything a stage can be told beside its name, platforms, seed and video budget."""
 
     user_agent: str = ""  # honest or pool; empty: as the site is set
-    delay_s: float | None = None
+    delay_s: float | None = None  # least time between two requests to one host; empty: as the site is set
     proxy: str | None = None
     robots_exception: str = ""  # why robots.txt is not obeyed
     requests_per_day: int = 20_000
@@ -33,6 +37,7 @@ class StageSettings:
     quiet_s: float = 3.0
     terms: dict[str, list[str]] = field(default_factory=dict)  # platform -> words to begin with
     users: dict[str, list[str]] = field(default_factory=dict)  # platform -> target user groups
+    links: list[str] = field(default_factory=list)  # posts, users, tags … as people paste them, short links too
     trending: bool = True
     steer: bool = True  # whether keywords of kept videos choose what is asked next
 
@@ -52,11 +57,27 @@ def settings_checked(given: dict[str, Any]) -> dict[str, Any]:
             raise ValidationError(f"{name}={whole[name]!r} is not a whole number, or too small")
     if whole["user_agent"] not in ("", "honest", "pool"):
         raise ValidationError(f"user_agent={whole['user_agent']!r} is neither honest nor pool")
-    whole["user_agent"] = whole["user_agent"] or settings.CRAWL_USER_AGENT  # recorded as it is in force
+    # Recorded as they are in force. Not so the site's proxy, whose address may hold a password.
+    whole["user_agent"] = whole["user_agent"] or settings.CRAWL_USER_AGENT
+    whole["delay_s"] = settings.CRAWL_DELAY_S if whole["delay_s"] is None else whole["delay_s"]
     for name in ("terms", "users"):
         if not isinstance(whole[name], dict) or set(whole[name]) - set(PLATFORMS):
             raise ValidationError(f"{name} must map platform names ({', '.join(PLATFORMS)}) to lists of words")
+    if not isinstance(whole["links"], list):
+        raise ValidationError("links must be a list of addresses")
+    for text in whole["links"]:
+        link_of(text)
     return whole
+
+
+def link_of(text: Any) -> tuple[str, str]:
+    """(platform, address) in what somebody pasted: an address, or a whole share text around it. Raises ValidationError."""
+    match = re.search(r"https?://[^\s\"'<>，。！]+", str(text))
+    host = urlsplit(match[0]).hostname or "" if match else ""
+    for platform, adapter in PLATFORMS.items():
+        if match and adapter.allows(host) and len(match[0]) <= LONGEST_LINK:
+            return platform, match[0]
+    raise ValidationError(f"there is no address of {', '.join(PLATFORMS)}, of at most {LONGEST_LINK} characters, in {str(text)[:100]!r}")
 
 
 def settings_of(stage: Stage | None) -> StageSettings:

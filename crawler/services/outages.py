@@ -12,7 +12,7 @@ from crawler.models import Stage, Video, Visit
 from crawler.services.manners import platforms_of
 
 PASSING = {"unreachable", "slow", "rate-limited", "browser", "budget"}  # over by itself, sooner or later
-BY_HAND = PASSING | {"captcha", "login", "blocked"}  # asked again only when a person says so
+BY_HAND = PASSING | {"captcha", "login", "blocked", "error", "worker-killed"}  # asked again only when a person says so
 FIRST_RETRY = timedelta(minutes=5)
 MAX_RETRIES = 7  # after 5, 10, 20 … 320 minutes: half a day in all
 FEW = 2  # so many videos out of reach are those videos' own trouble
@@ -82,9 +82,9 @@ def stage_reopen(stage_id: int, *, by_hand: bool = True) -> int:
     """
     stage = Stage.objects.select_for_update().get(pk=stage_id)
     causes = BY_HAND if by_hand else PASSING
-    count = lists_lost(stage, causes).update(state=Visit.State.WAITING, attempts=0, outcome="", detail="")
+    count = lists_lost(stage, causes).update(state=Visit.State.WAITING, attempts=0, deaths=0, outcome="", detail="")
     lost = videos_lost(stage, causes)
-    again = {"reason": "", "attempts": 0, "touched_at": timezone.now()}
+    again = {"reason": "", "attempts": 0, "deaths": 0, "touched_at": timezone.now()}
     count += lost.filter(media=[]).update(state=Video.State.DISCOVERED, **again)
     count += lost.update(state=Video.State.META, **again)
     if count or stage.state == Stage.State.FAILED:

@@ -25,28 +25,38 @@ PERMISSION = "crawler.review_video"
 def video_keep(video_id: int, *, user: Any, reason: str) -> Video:
     """The video, accepted with the next number once as many people as REVIEWERS say so, until then still waiting.
 
-    Raises ValidationError when it does not wait for a decision, or this person has decided already.
+    One that was doubted after its acceptance keeps the number it has. Raises ValidationError when it does not wait for a decision, or
+    this person has decided already.
     """
     _allowed(user)
     with transaction.atomic():
         video = _waiting(video_id, user)
         Decision.objects.create(video=video, person=user, action="keep", reason=reason[:200])
-        return cleaning.number(video) if _agreed(video, "keep") else video
+        if not _agreed(video, "keep"):
+            return video
+        if video.number is None:
+            return cleaning.number(video)
+        video.doubted_at = None
+        video.save(update_fields=["doubted_at"])
+        return video
 
 
 def video_drop(video_id: int, *, user: Any, reason: str) -> Video:
     """The video, dropped for the person's reason once as many people as REVIEWERS say so, until then still waiting.
 
-    Raises ValidationError without a reason, when it does not wait, or when this person has decided already.
+    One that had its number loses it, and no other clip gets it; labelling lets go of it, and the next release lacks it. Raises ValidationError without a reason, when it does not wait, or when this person has decided already.
     """
     _allowed(user)
     if not reason.strip():
         raise ValidationError("a drop needs its reason", code="reason")
     with transaction.atomic():
         video = _waiting(video_id, user)
-        Decision.objects.create(video=video, person=user, action="drop", reason=reason[:200])
+        said = Decision.objects.create(video=video, person=user, action="drop", reason=reason[:200])
         if _agreed(video, "drop"):
+            said.number = video.number
+            said.save(update_fields=["number"])
             video.state, video.reason = State.DROPPED, f"reviewed: {reason.strip()}"[:200]
+            video.number = video.doubted_at = None
             video.save()
         return video
 
@@ -59,7 +69,8 @@ def _agreed(video: Video, action: str) -> bool:
 def decision_undo(video_id: int, *, user: Any) -> Video:
     """The video, waiting for a decision again; only who decided last may undo.
 
-    A number that was given is retired, or given back when it was the last: numbers of other clips never change.
+    A number that was given is retired, or given back when it was the last: numbers of other clips never change. A number that a drop
+    took returns to its clip.
     """
     _allowed(user)
     with transaction.atomic():
@@ -69,7 +80,7 @@ def decision_undo(video_id: int, *, user: Any) -> Video:
             raise PermissionDenied("only the person who decided can undo")
         if user.pk not in selectors.standing(video):
             raise ValidationError("there is no decision to undo", code="nothing")
-        if video.state != State.REVIEW:
+        if not _waits(video):
             _reopen(video, user)
         Decision.objects.create(video=video, person=user, action="undo")
         return video
@@ -77,20 +88,25 @@ def decision_undo(video_id: int, *, user: Any) -> Video:
 
 def _reopen(video: Video, user: Any) -> None:
     """Takes back what was carried out. Raises PermissionDenied unless it was this person's word that carried it out."""
-    if video.decisions.order_by("-pk").values_list("person_id", flat=True).first() != user.pk:
+    last = video.decisions.order_by("-pk").first()
+    if last is None or last.person_id != user.pk:
         raise PermissionDenied("only the person who decided can undo")
     if video.state == State.DROPPED and video.sha256 and not video.file:
         raise ValidationError(
             "the clip itself is gone: it was kept for as long as turned-down clips are (RETAIN_REJECTED_DAYS)", code="gone"
         )
-    if video.number is not None:
-        cleaning.number_return(video)
-    video.state, video.reason, video.accepted_at = State.REVIEW, "; ".join(_doubts(video))[:200], None
+    if video.reason.startswith("taken-down:"):
+        raise ValidationError("the video was taken down", code="gone")
+    if last.number is not None:
+        video.state, video.number, video.reason = State.ACCEPTED, last.number, ""
+    if video.accepted_at and last.created_at > video.accepted_at:  # it settled what was doubted after the acceptance
+        found = video.checks.filter(verdict="review").order_by("-created_at").values_list("created_at", flat=True).first()
+        video.doubted_at = found or last.created_at
+    else:
+        if video.number is not None:
+            cleaning.number_return(video)
+        video.state, video.reason, video.accepted_at = State.REVIEW, "; ".join(selectors.doubts(video))[:200], None
     video.save()
-
-
-def _doubts(video: Video) -> list[str]:
-    return list(video.checks.filter(verdict="review").order_by("pk").values_list("reason", flat=True))
 
 
 def _allowed(user: Any) -> None:
@@ -98,10 +114,14 @@ def _allowed(user: Any) -> None:
         raise PermissionDenied("deciding about videos needs the permission to review")
 
 
+def _waits(video: Video) -> bool:
+    return video.state == State.REVIEW or video.doubted_at is not None
+
+
 def _waiting(video_id: int, user: Any) -> Video:
     # Lock the video: two reviewers may decide at once.
     video = Video.objects.select_for_update().get(pk=video_id)
-    if video.state != State.REVIEW:
+    if not _waits(video):
         raise ValidationError(f"video {video_id} is {video.state}, not waiting for a decision", code="not-waiting")
     if user.pk in selectors.standing(video):
         raise ValidationError(f"you have decided about video {video_id}; a second person must look", code="decided")
@@ -170,7 +190,7 @@ def takedowns_finish() -> int:
 def _files(video: Video) -> list[str]:
     part = f"parts/{video.platform}-{video.platform_id}"
     whole = [video.file, cleaning.features_name(video)] if video.file else []
-    return [*whole, f"{part}.part", f"{part}.json"]
+    return [*whole, f"{part}.part", f"{part}.json", cleaning.playable_name(video)]
 
 
 def _is_shared(name: str) -> bool:
@@ -181,6 +201,7 @@ def _is_shared(name: str) -> bool:
 
 def _empty(video: Video, reason: str) -> None:
     video.state, video.reason, video.number, video.accepted_at = State.DROPPED, f"taken-down: {reason}"[:200], None, None
+    video.doubted_at = video.stated_s = None
     video.title, video.author_hash, video.file, video.sha256, video.page_sha256, video.published_at = "", "", "", "", "", None
     video.hashtags, video.tags, video.media, video.raw, video.counts = [], [], [], {}, {}
     video.save()

@@ -5,36 +5,39 @@ Every list is a Visit row and every post a Video row, so a stage that was killed
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from time import sleep as rest
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from crawler import fetch
-from crawler.fetch import Browser, FetchError, Unreachable
+from crawler.fetch import Browser, FetchError, Interrupted, Refused, Unreachable
 from crawler.models import Platform, Stage, Term, Video, Visit
-from crawler.platforms import PLATFORMS, Outcome
+from crawler.platforms import PLATFORMS, Outcome, PostRef
 from crawler.rules import keywords
 from crawler.services import outages, terms
-from crawler.services.claims import claimed, renew
-from crawler.services.manners import budget_of, client_of, platforms_of, settings_checked, settings_of
+from crawler.services.claims import MAX_DEATHS, RENEW_S, claimed, renew
+from crawler.services.manners import budget_of, client_of, link_of, platforms_of, settings_checked, settings_of
 from crawler.services.videos import STEPS, posts_insert, video_advance
 from crawler.storage import Away
 
+log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much there is
 MAX_VISIT_ATTEMPTS = 3
 PASSES = 6  # over videos whose next try was put off
 REST_BACKOFFS = 5  # a failed list or round of videos rests so many times the stage's backoff, then twice as long …
 LONGEST_REST_S = 60.0
+LINK = "link"  # a visit to a short link, which leads to a post or a list
 PAUSING = {Outcome.CAPTCHA, Outcome.LOGIN}
 
 
@@ -141,20 +144,33 @@ class _Round:
         self.futures: list[Future[None]] = []
 
     def run(self) -> None:
-        with self.stack:
-            self._start_waiting()
-            self._plan_first()
-            while visit := self._next_visit():
-                if visit.attempts:  # only failed ones are left: what they failed for may take a while
-                    self._rest(visit.attempts)
-                self._visit(visit)
-                if not self._planned(visit.platform) and not self._waiting(visit.platform).exists():
-                    self._plan_terms(visit.platform)
-        for future in self.futures:
-            future.result()
-        if self.pool:
-            self.pool.shutdown()
+        try:
+            with self.stack:
+                self._read_lists()
+            self._await_threads()
+        finally:
+            if self.pool:  # whoever interrupts a stage does not wait for all that stands in line
+                self.pool.shutdown(cancel_futures=True)
         self._finish_videos()
+
+    def _read_lists(self) -> None:
+        self._start_waiting()
+        self._plan_first()
+        while visit := self._next_visit():
+            if visit.attempts:  # only failed ones are left: what they failed for may take a while
+                self._rest(visit.attempts)
+            self._visit(visit)
+            if not self._planned(visit.platform) and not self._waiting(visit.platform).exists():
+                self._plan_terms(visit.platform)
+
+    def _await_threads(self) -> None:
+        """The claim on the stage is renewed meanwhile: downloads outlast its lease."""
+        left = set(self.futures)
+        while left:
+            done, left = wait(left, timeout=RENEW_S)
+            for future in done:
+                future.result()
+            renew(self.stage)
 
     # --- which lists ---
 
@@ -172,8 +188,23 @@ class _Round:
                     defaults={"first_stage": self.stage, "why": {"source": "given", "stage": self.stage.name}},
                 )
                 self._plan(platform, "search", text, term)
+        for platform, url in map(link_of, self.told.links):
+            if platform in platforms_of(self.stage):
+                self._plan_link(platform, url)
+        for platform in platforms_of(self.stage):
             if not self._waiting(platform).exists() and not self._planned(platform):
                 self._plan_terms(platform)
+
+    def _plan_link(self, platform: str, url: str) -> None:
+        """Plans what the address names; a short one has to be followed first."""
+        kind, subject = PLATFORMS[platform].page_named(url)
+        if kind == "video":
+            ref = PLATFORMS[platform].ref(subject, "")
+            self._store_posts(platform, [ref], None)
+        elif kind:
+            self._plan(platform, kind, subject)
+        else:
+            self._plan(platform, LINK, url)
 
     def _planned(self, platform: str) -> bool:
         """Whether the words of this stage have been chosen on this platform."""
@@ -207,7 +238,7 @@ class _Round:
         for visit in (
             Visit.objects.filter(stage=self.stage, state=Visit.State.WAITING)
             .select_related("term")
-            .order_by("attempts", "place", "platform")
+            .order_by(F("attempts") + F("deaths"), "place", "platform")
         ):
             if self._left(visit.platform) > 0:
                 return visit
@@ -227,28 +258,67 @@ class _Round:
         """Reads one list and stores its posts and words; a wall ends it under its own name, an unreachable one is put off."""
         done = Visit.objects.filter(stage=self.stage).exclude(state=Visit.State.WAITING).count()
         self.progress(f"{visit}", done, Visit.objects.filter(stage=self.stage).count())
-        adapter = PLATFORMS[visit.platform]
-        url = adapter.address(visit.kind, visit.subject)
+        if visit.deaths >= MAX_DEATHS:
+            self._close(visit, Visit.State.FAILED, "worker-killed", f"{visit.deaths} workers died while they read it")
+            return
         visit.attempts += 1
         try:
-            seen = self._browser(visit.platform).collect(url, visit.kind, budget_of(self.stage, self._left(visit.platform)))
+            with self._at_risk(visit):
+                seen = self._seen(visit)
         except Unreachable as error:
-            last = visit.attempts >= MAX_VISIT_ATTEMPTS
-            self._close(visit, Visit.State.FAILED if last else Visit.State.WAITING, error.cause, str(error))
+            if isinstance(error, Interrupted):
+                self._store(visit, error.seen)
+            self._put_off(visit, error.cause, str(error))
             return
         except FetchError as error:
             self._close(visit, Visit.State.FAILED, error.cause, str(error))
+            return
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # a page that our own code stumbles over must not cost the stage its other lists
+            log.exception("list %s", visit)
+            self._put_off(visit, "error", f"{type(error).__name__}: {error}")
             return
         visit.steps, visit.rule_version = seen.steps, seen.rule_version[:60]
         self._store(visit, seen)
         if seen.failure is None:
             self._close(visit, Visit.State.DONE, "", "")
-        elif seen.failure.outcome is Outcome.BLOCKED and not seen.posts and visit.attempts < MAX_VISIT_ATTEMPTS:
-            self._close(visit, Visit.State.WAITING, seen.failure.outcome, seen.failure.detail)
+        elif seen.failure.outcome is Outcome.BLOCKED and not seen.posts:
+            self._put_off(visit, seen.failure.outcome, seen.failure.detail)
         else:
             if seen.failure.outcome in PAUSING:
-                self._pause(url, f"{seen.failure.outcome}: {seen.failure.detail} at {visit}")
+                self._pause(
+                    PLATFORMS[visit.platform].address(visit.kind, visit.subject),
+                    f"{seen.failure.outcome}: {seen.failure.detail} at {visit}",
+                )
             self._close(visit, Visit.State.FAILED, seen.failure.outcome, seen.failure.detail)
+
+    def _seen(self, visit: Visit) -> fetch.Seen:
+        """What the list shows; where the visit is a short link, what that leads to is planned."""
+        if visit.kind != LINK:
+            url = PLATFORMS[visit.platform].address(visit.kind, visit.subject)
+            return self._browser(visit.platform).collect(url, visit.kind, budget_of(self.stage, self._left(visit.platform)))
+        with client_of(self.stage, visit.platform).open(visit.subject) as response:
+            target = response.url
+        if not PLATFORMS[visit.platform].page_named(target)[0]:
+            raise Refused(f"it leads to {target}, which is no page that we read", cause="rule-failed")
+        self._plan_link(visit.platform, target)
+        return fetch.Seen()
+
+    @staticmethod
+    @contextmanager
+    def _at_risk(visit: Visit) -> Iterator[None]:
+        """Counts a death of the worker before it happens, and takes that back when it has not."""
+        Visit.objects.filter(pk=visit.pk).update(deaths=visit.deaths + 1)
+        try:
+            yield
+        finally:
+            Visit.objects.filter(pk=visit.pk).update(deaths=visit.deaths)
+
+    def _put_off(self, visit: Visit, outcome: str, detail: str) -> None:
+        """The list waits for another try; the last one ends it under its cause."""
+        last = visit.attempts >= MAX_VISIT_ATTEMPTS
+        self._close(visit, Visit.State.FAILED if last else Visit.State.WAITING, outcome, detail)
 
     def _browser(self, platform: str) -> Browser:
         if platform not in self.browsers:
@@ -260,26 +330,32 @@ class _Round:
 
     def _store(self, visit: Visit, seen: fetch.Seen) -> None:
         """The list's posts and words, in one transaction with the visit's counts."""
-        posts = list(seen.posts.values())[: max(0, self._left(visit.platform))]
+        posts = list(seen.posts.values())
+        with transaction.atomic():
+            found, new = self._store_posts(visit.platform, posts, visit.term_id)
+            visit.found, visit.new = max(visit.found, found), visit.new + new
+            visit.save()
+            if visit.kind == "trending":
+                terms.words_note(self.stage, visit.platform, tuple(seen.words.values()))
+
+    def _store_posts(self, platform: str, posts: list[PostRef], term_id: int | None) -> tuple[int, int]:
+        """(how many of them the budget has room for, how many of these are new); the new ones are begun."""
+        within = posts[: max(0, self._left(platform))]
         rows = [
             {
-                "platform": post.platform,
+                "platform": platform,
                 "platform_id": post.platform_id,
                 "url": post.url,
                 "title": post.title,
                 "stage_id": self.stage.pk,
-                "term_id": visit.term_id,
+                "term_id": term_id,
             }
-            for post in posts
+            for post in within
         ]
-        with transaction.atomic():
-            new = posts_insert(rows)
-            visit.found, visit.new = visit.found + len(posts), visit.new + len(new)
-            visit.save()
-            if visit.kind == "trending":
-                terms.words_note(self.stage, visit.platform, tuple(seen.words.values()))
-            for video_id in new:
-                transaction.on_commit(partial(self._start, video_id))
+        new = posts_insert(rows)
+        for video_id in new:
+            transaction.on_commit(partial(self._start, video_id))
+        return len(within), len(new)
 
     @staticmethod
     def _close(visit: Visit, state: str, outcome: str, detail: str) -> None:
@@ -327,9 +403,3 @@ class _Round:
                     video_advance(video_id)
                 except (Unreachable, Away):  # the next pass comes back to it
                     continue
-
-
-def term_block(term_id: int, blocked: bool = True) -> Term:
-    """The term, put on or taken off the block-list."""
-    Term.objects.filter(pk=term_id).update(blocked=blocked, weight=0.0 if blocked else F("weight"))
-    return Term.objects.get(pk=term_id)

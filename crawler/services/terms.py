@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, F
 
 from crawler.models import Stage, Term, Video, Visit
 from crawler.platforms import PLATFORMS, TrendingWord
@@ -112,3 +112,9 @@ def terms_chosen(stage: Stage, platform: str, count: int, *, steer: bool) -> lis
     if not steer:
         return [term for term in waiting.order_by("pk") if term.why.get("source") in ("trending", "given")][:count]
     return list(waiting.order_by("-weight", "pk")[:count])
+
+
+def term_block(term_id: int, blocked: bool = True) -> Term:
+    """The term, put on or taken off the block-list."""
+    Term.objects.filter(pk=term_id).update(blocked=blocked, weight=0.0 if blocked else F("weight"))
+    return Term.objects.get(pk=term_id)

@@ -6,6 +6,8 @@ loses at most the step it was in.
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,39 +15,46 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from crawler import fetch
 from crawler.fetch import Client, Expired, FetchError, Gone, Refused, Reply, Unreachable
 from crawler.models import Check, Counter, Stage, Tombstone, Video
-from crawler.platforms import PLATFORMS, Failure, Outcome, VideoPage
+from crawler.platforms import PLATFORMS, Failure, Outcome, VideoPage, rulebook
+from crawler.rules import robots
 from crawler.services import cleaning
-from crawler.services.claims import Overtaken, claimed, is_alive, renew, save
+from crawler.services.claims import MAX_DEATHS, Overtaken, claimed, is_alive, renew, save
 from crawler.services.manners import client_of
 from crawler.services.review import takedown_repeat
+from crawler.storage import Away
 
+log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
 WORTH_ANOTHER_LOOK = {Outcome.BLOCKED, Outcome.RULE_FAILED}  # a page now and then comes back empty
 LOOKS = 3
 DISCOVERY = "discovery"  # the row whose lock is held while posts are stored
 STATUS_OUTCOMES = {401: Outcome.LOGIN, 403: Outcome.BLOCKED, 451: Outcome.REGION}
 State = Video.State
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the disk's trouble, which no other file would be spared
 ASKING = (State.DISCOVERED, State.META)  # from here the next step asks the platform
 
 
 def video_advance(video_id: int) -> Video:
     """The video after as many steps as it can take now.
 
-    Raises Unreachable when a step must be tried again later, and Away when the store of the clips must be: that is no try of the
-    platform's, so it is not counted. A video on which another worker is at work is returned as it is.
+    Raises Unreachable when a step must be tried again later, and Away when the store of the clips must be, or the disk is full: that is
+    no try of the platform's, so it is not counted. A video on which another worker is at work is returned as it is.
     """
     video = Video.objects.select_related("stage").get(pk=video_id)
+    orphaned = bool(video.claimed_by) and not is_alive(video.claimed_by)
     with claimed(video) as mine:
         if not mine:
             return video
         video.refresh_from_db()
         try:
+            if orphaned:
+                _count_death(video)
             _advance(video)
         except Overtaken:
             takedown_repeat(video)
@@ -54,7 +63,10 @@ def video_advance(video_id: int) -> Video:
 
 
 def _advance(video: Video) -> None:
-    """Raises Unreachable and Away as video_advance does, Overtaken when the video was dropped under a step's hands."""
+    """Raises Unreachable and Away as video_advance does, Overtaken when the video was dropped under a step's hands.
+
+    An error of our own is counted like an unreachable platform, so that one odd video neither stops a stage nor comes back for ever.
+    """
     try:
         while video.state in STEPS and renew(video) and not _is_stopped(video):
             STEPS[video.state](video)
@@ -62,6 +74,21 @@ def _advance(video: Video) -> None:
         _try_later(video, error)
     except FetchError as error:
         _end(video, State.FAILED, f"{error.cause}: {error}")
+    except (Overtaken, Away, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise Away(f"clips cannot be written: {error}") from error
+        log.exception("video %s, which was %s", video.pk, video.state)
+        _try_later(video, Unreachable(f"{type(error).__name__}: {error}", cause="error"))
+
+
+def _count_death(video: Video) -> None:
+    """A worker died with this video in its hands. After too many such deaths the video fails, and spares the next one."""
+    video.deaths += 1
+    if video.state in STEPS and video.deaths >= MAX_DEATHS:
+        _end(video, State.FAILED, f"worker-killed: {video.deaths} workers died while it was {video.state}")
+    video.save(update_fields=["deaths"])
 
 
 def _is_stopped(video: Video) -> bool:
@@ -108,7 +135,7 @@ def read_page(video: Video) -> None:
 def _store(video: Video, page: VideoPage) -> None:
     video.title, video.hashtags, video.author_hash = page.title, list(page.hashtags), page.author_hash
     video.published_at, video.counts, video.raw = page.published_at, page.counts, page.raw
-    video.rule_version, video.media = page.rule_version, list(page.media)
+    video.rule_version, video.media, video.stated_s = page.rule_version, list(page.media), page.duration_s
     if page.notes:
         video.tags = sorted({*video.tags, "doubtful_date"})
 
@@ -134,7 +161,7 @@ def _looked_up(client: Client, video: Video) -> VideoPage | Failure:
                 if address == video.url:
                     raise
                 continue
-            found = _read(reply, video)
+            found = _read(client, reply, video)
             if isinstance(found, VideoPage):
                 video.page_sha256 = reply.sha256
                 return found
@@ -147,10 +174,16 @@ def _looked_up(client: Client, video: Video) -> VideoPage | Failure:
     return answer
 
 
-def _read(reply: Reply, video: Video) -> VideoPage | Failure:
+def _read(client: Client, reply: Reply, video: Video) -> VideoPage | Failure:
+    """Raises Refused when the page of a video asks not to be used; where the stage disregards that, the video's tags say so."""
     if reply.status in STATUS_OUTCOMES:
         return Failure(STATUS_OUTCOMES[reply.status], f"{reply.status} from the page")
-    return PLATFORMS[video.platform].video_page(reply.text, reply.url, author_key=settings.AUTHOR_HASH_KEY)
+    found = PLATFORMS[video.platform].video_page(reply.text, reply.url, author_key=settings.AUTHOR_HASH_KEY)
+    wishes = (reply.wishes | rulebook.wishes_in(reply.text)) & robots.NO_USE if isinstance(found, VideoPage) else frozenset()
+    client.refuse_wish(reply.url, wishes)
+    if wishes:
+        video.tags = sorted({*video.tags, "robots_disregarded"})
+    return found
 
 
 # --- meta -> media ----------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from annotation.models import Assignment, Person
-from crawler.models import Stage, Video
+from crawler.models import Stage
+from crawler.selectors import reviews_waiting
 from qa.models import AdjustmentStep, MosStudy, Release
 from qa.selectors.crosscheck import LIVE
 from qa.selectors.mos import mos_next
@@ -16,7 +17,7 @@ def waiting_for(person: Person | None) -> dict[str, int]:
         "turns": Assignment.objects.filter(person=person, state__in=LIVE).count() if person else 0,
         "tests": int(person is not None and person.role == Person.Role.ANNOTATOR and person.qualified_at is None),
         "studies": sum(mos_next(study, person) is not None for study in MosStudy.objects.all()) if is_expert else 0,
-        "reviews": Video.objects.filter(state=Video.State.REVIEW).count(),
+        "reviews": reviews_waiting(),
         "stages": Stage.objects.filter(state__in=[Stage.State.PLANNED, Stage.State.RUNNING]).count(),
         "proposals": AdjustmentStep.objects.filter(state=AdjustmentStep.State.PROPOSED).count(),
         "unplaced": Person.objects.filter(role=Person.Role.ANNOTATOR, group__isnull=True, user__is_active=True).count(),

@@ -206,3 +206,20 @@ def test_an_edited_copy_is_recognised_and_another_clip_is_not(clip, other_clip, 
     decided = duplicates.decide(found)
     assert isinstance(decided, duplicates.Same)
     assert decided.other == 1
+
+
+def test_a_full_disk_is_no_finding_about_the_file(clip):
+    """Else every clip that comes while the disk is full would be dropped as corrupt, or as unplayable."""
+    with pytest.raises(OSError, match="No space left"):
+        limits.run_limited(["ffmpeg", "-v", "error", "-y", "-i", str(clip), "-c", "copy", "-f", "matroska", "/dev/full"])
+    child = [sys.executable, "-I", str(limits.CHILD), "examine", str(clip), "/dev/full"]
+    with pytest.raises(OSError, match="No space left"):
+        limits.run_limited([*child, str(limits.MEMORY_BYTES), str(limits.CPU_S), str(limits.FEATURE_BYTES)])
+
+
+def test_a_transcode_that_breaks_a_limit_leaves_no_half_file(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "TRANSCODED_BYTES", 20_000)
+    (tmp_path / "made.mp4").write_bytes(b"what a killed worker left")
+    with pytest.raises(media.HostileMedia):
+        media.transcode(clip, tmp_path / "made.mp4")
+    assert list(tmp_path.iterdir()) == []

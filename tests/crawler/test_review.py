@@ -3,10 +3,15 @@
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import reverse
+from django.utils import timezone
 
+from annotation.services import sample_flag, samples_close_gone
 from crawler import selectors, services
 from crawler.models import Check, Counter
-from tests.factories import UserFactory, VideoFactory
+from crawler.moderation import Detector, Finding
+from crawler.services import cleaning
+from qa.selectors.waiting import waiting_for
+from tests.factories import AssignmentFactory, SampleFactory, UserFactory, VideoFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -117,3 +122,106 @@ def test_the_windows_are_drawn_and_not_spelled_out(client, people):
     assert page.count('class="emotion emotion-Sadness"') == 1
     assert page.index('class="emotion emotion-Sadness"') < page.index('class="emotion emotion-Tension"')
     assert "0.02" not in page
+
+
+# --- doubted after its acceptance -------------------------------------------------------------------------------
+
+
+def accepted_and_doubted(number: int = 7):
+    """Accepted, then doubted by a check whose version has risen."""
+    video = VideoFactory(state="accepted", number=number)
+    cleaning.store_check(video, "image-nsfw", Check.Verdict.REVIEW, "image: 5 of 8 frames", {"scores": [0.9]}, version=9)
+    services.video_doubt(video.pk)
+    video.refresh_from_db()
+    return video
+
+
+def test_what_a_recheck_doubts_is_shown_with_its_evidence_and_its_warning(client, people, monkeypatch):
+    alice, *_ = people
+    video = VideoFactory(state="accepted", number=7)
+    video.checks.create(name="text-lexicon", verdict=Check.Verdict.UNABLE)
+    found = Finding(Check.Verdict.REVIEW, "text: violence", {"hits": [["violence", "kill"]]})
+    monkeypatch.setattr(cleaning.moderation, "DETECTORS", (Detector("text-lexicon", 1, lambda video: found),))
+    monkeypatch.setattr(cleaning, "clips", type("Clips", (), {"fetched": lambda *given, **named: None}))
+    assert services.clean_waiting(recheck=True) == {"rechecked": 1}
+    assert list(selectors.videos_in_review(alice)) == [video]
+    assert waiting_for(None)["reviews"] == 1
+    client.force_login(alice)
+    page = client.get(reverse("crawler:review")).content.decode()
+    assert "text: violence" in page
+    assert "may be labelled already" in page
+    assert "00000007.mp4" in page
+
+
+def test_who_keeps_a_doubted_clip_leaves_its_number_and_its_labels(people):
+    alice, bob, _ = people
+    video = accepted_and_doubted()
+    kept = services.video_keep(video.pk, user=alice, reason="a statue")
+    assert (kept.state, kept.number, kept.doubted_at) == ("accepted", 7, None)
+    assert list(selectors.videos_in_review(bob)) == []
+    again = services.decision_undo(video.pk, user=alice)
+    assert (again.state, again.number) == ("accepted", 7)
+    assert selectors.doubts(again) == ["image: 5 of 8 frames"]
+    assert list(selectors.videos_in_review(alice)) == [video]
+
+
+def test_who_kept_it_once_is_asked_again_when_it_is_doubted_anew(people):
+    alice, *_ = people
+    video = doubtful()
+    services.video_keep(video.pk, user=alice, reason="a joke")
+    cleaning.store_check(video, "image-nsfw", Check.Verdict.REVIEW, "image: 5 of 8 frames", {}, version=9)
+    services.video_doubt(video.pk)
+    video.refresh_from_db()
+    assert selectors.standing(video) == {}
+    assert selectors.doubts(video) == ["image: 5 of 8 frames"], "the joke is settled"
+    assert list(selectors.videos_in_review(alice)) == [video]
+    services.video_keep(video.pk, user=alice, reason="a statue")
+    assert list(selectors.videos_in_review(alice)) == []
+
+
+def test_a_doubted_clip_that_is_dropped_leaves_labelling_and_the_next_release(people):
+    alice, bob, _ = people
+    video = accepted_and_doubted()
+    sample = SampleFactory(video=video)
+    Counter.objects.create(name="video numbers", last=7)
+    dropped = services.video_drop(video.pk, user=alice, reason="unsafe")
+    assert (dropped.state, dropped.reason, dropped.number) == ("dropped", "reviewed: unsafe", None)
+    assert samples_close_gone() == 1
+    sample.refresh_from_db()
+    assert sample.state == "excluded"
+    assert Counter.objects.get().last == 7, "its number is given to nobody else"
+    with pytest.raises(PermissionDenied):
+        services.decision_undo(video.pk, user=bob)
+    again = services.decision_undo(video.pk, user=alice)
+    assert (again.state, again.number, selectors.doubts(again)) == ("accepted", 7, ["image: 5 of 8 frames"])
+
+
+def test_two_reviewers_must_agree_about_a_doubted_clip_too(client, people, settings):
+    settings.REVIEWERS = 2
+    alice, bob, _ = people
+    video = accepted_and_doubted()
+    client.force_login(alice)
+    said = client.post(reverse("crawler:decide", args=[video.pk, "drop"]), {"reason": "unsafe"}, follow=True).content.decode()
+    assert "waits for a second reviewer" in said
+    assert selectors.decisions_latest().count() == 0, "lest it sway the second"
+    assert services.video_drop(video.pk, user=bob, reason="unsafe").state == "dropped"
+
+
+def test_flags_of_two_annotators_bring_the_clip_before_the_reviewers(people):
+    alice, *_ = people
+    video = VideoFactory(state="accepted", number=7)
+    sample = SampleFactory(video=video)
+    for seat in (1, 2):
+        sample_flag(AssignmentFactory(sample=sample, seat=seat), kind="ambiguous", now=timezone.now())
+    assert list(selectors.videos_in_review(alice)) == [video]
+    video.refresh_from_db()
+    assert selectors.doubts(video) == ["flagged: ambiguous"]
+
+
+def test_a_clip_that_was_taken_down_does_not_come_back_by_an_undo(people, media_root):
+    alice, *_ = people
+    video = accepted_and_doubted()
+    services.video_drop(video.pk, user=alice, reason="private")
+    services.video_takedown(video.pk, reason="asked for")
+    with pytest.raises(ValidationError, match="taken down"):
+        services.decision_undo(video.pk, user=alice)

@@ -2,9 +2,13 @@
 
 import random
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -12,9 +16,10 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from crawler import fetch, selectors, services
-from crawler.fetch import Expired, Refused, Seen, Unreachable
+from crawler.fetch import Expired, Interrupted, Refused, Seen, Unreachable
 from crawler.models import Check, Counter, Fingerprint, Host, Stage, Term, Tombstone, Video, Visit
 from crawler.platforms import Failure, Outcome, PostRef, TrendingWord, VideoPage
+from crawler.rules import duplicates
 from crawler.services import claims, cleaning, manners, outages, stages, videos
 from demo.replica import certificate
 from tests import servers
@@ -228,6 +233,109 @@ def test_the_better_copy_wins_while_the_first_has_no_number(world, clip, tmp_pat
     first.refresh_from_db()
     assert (first.state, second.state) == (State.DROPPED, State.ACCEPTED)
     assert first.reason == f"duplicate: of {second.pk} (better copy)"
+
+
+@pytest.mark.parametrize("first", [duplicates.Likeness(0, same_frames=True), duplicates.Likeness(0, share=0.9, in_order=9)])
+def test_a_better_copy_inherits_the_doubt_of_the_one_that_gives_way(world, monkeypatch, first):
+    """Two posts show one clip, and a third resembles both in part: whichever copy stays, a person compares it with the third."""
+    world["pages"]["1"] = VideoPage("tiktok", "1", "u", "test/1", title="I will kill you", media=("https://v16.tiktok.com/1",))
+    worse, third, rows = advanced("1"), post("3", state=State.DROPPED), {}
+    rows[worse.pk] = replace(first, other=worse.pk)
+    rows[third.pk] = duplicates.Likeness(third.pk, share=0.4, in_order=3)
+    monkeypatch.setattr(cleaning, "likenesses_of", lambda *given, known: [found for pk, found in rows.items() if pk not in known])
+    monkeypatch.setattr(cleaning.duplicates, "better", lambda mine, theirs: True)
+    better = advanced("2")
+    worse.refresh_from_db()
+    assert worse.reason == f"duplicate: of {better.pk} (better copy)"
+    assert (better.state, better.reason) == (State.REVIEW, f"duplicate?: {third.pk} (some frames alike)")
+
+
+def test_two_posts_with_one_file_that_no_browser_plays_do_not_spoil_each_other(world, monkeypatch, clip, media_root):
+    """The second is at work on the original while the first puts its copy in its place."""
+    monkeypatch.setattr(cleaning.media, "browser_plays", lambda seen: "transcoded" in world)
+    transcode = cleaning.media.transcode
+
+    def other_first(source, target):
+        monkeypatch.setattr(cleaning.media, "transcode", transcode)
+        others = services.video_advance(Video.objects.get(platform_id="2").pk)
+        assert others.state == State.VERIFIED
+        transcode(source, target)
+
+    for name in "12":
+        video = post(name)
+        videos.read_page(video)
+        videos.fetch_media(video)
+    monkeypatch.setattr(cleaning.media, "transcode", other_first)
+    monkeypatch.setitem(videos.STEPS, State.VERIFIED, lambda video: (_ for _ in ()).throw(claims.Overtaken("halt")))
+    monkeypatch.setattr(cleaning.media, "browser_plays", lambda seen: False)
+    original = Video.objects.get(platform_id="1").path
+    services.video_advance(Video.objects.get(platform_id="1").pk)
+    both = list(Video.objects.order_by("pk"))
+    assert [video.state for video in both] == [State.VERIFIED, State.VERIFIED]
+    for video in both:
+        assert video.path.is_file()
+        assert cleaning.features_path(video).is_file()
+    assert not original.exists(), "nobody needs it any more"
+    assert list((media_root / "parts").glob("*")) == []
+
+
+def test_a_length_that_the_page_does_not_state_is_for_people(world):
+    for name, stated_s in (("1", 4.4), ("2", 61.0), ("3", None)):
+        world["pages"][name] = VideoPage("tiktok", name, "u", "test/1", duration_s=stated_s, media=("https://v16.tiktok.com/1",))
+    assert advanced("1").checks.get(name="stated-length").verdict == Check.Verdict.PASS
+    Fingerprint.objects.all().delete()
+    cut = advanced("2")
+    assert (cut.state, cut.reason) == (State.REVIEW, f"length?: {cut.duration_s:.2f} s, where the page says 61")
+    assert cut.checks.get(name="stated-length").evidence == {"stated_s": 61.0, "duration_s": cut.duration_s}
+
+
+# --- what goes wrong on our own side ----------------------------------------------------------------------------
+
+
+def dead_claim() -> str:
+    return f"{claims.socket.gethostname()}:999999999:{int(claims.time.time())}:dead"
+
+
+def test_a_video_that_kills_every_worker_fails_in_the_end(world):
+    video = post("1")
+    for _ in range(claims.MAX_DEATHS):
+        Video.objects.filter(pk=video.pk).update(claimed_by=dead_claim(), state=State.META, media=["https://v16.tiktok.com/1"])
+        world["files"]["1"] = Unreachable("cut")
+        try:
+            video = services.video_advance(video.pk)
+        except Unreachable:
+            Video.objects.filter(pk=video.pk).update(attempts=0)
+    assert (video.state, video.reason) == (State.FAILED, "worker-killed: 5 workers died while it was meta")
+    assert world["downloads"] == ["1"] * (claims.MAX_DEATHS - 1)
+
+
+def test_an_error_of_our_own_neither_stops_a_stage_nor_comes_back_for_ever(board, world):
+    world["files"]["1"] = [ValueError("odd") for _ in range(videos.MAX_ATTEMPTS)]
+    board.shows = {EXPLORE: seen("1", "2")}
+    counts = services.stage_crawl(stage().pk)
+    assert counts["accepted"] == 1
+    assert Video.objects.get(platform_id="1").reason == "error: ValueError: odd"
+
+
+def test_a_full_disk_costs_no_video_a_try(world):
+    world["files"]["1"] = OSError(28, "No space left on device")
+    video = post("1")
+    with pytest.raises(services.Away, match="cannot be written"):
+        services.video_advance(video.pk)
+    video.refresh_from_db()
+    assert (video.state, video.attempts) == (State.META, 0)
+
+
+def test_beginnings_that_nobody_goes_on_with_are_swept(media_root):
+    import os
+
+    (media_root / "parts").mkdir()
+    for name, age_s in (("old.part", 100_000), ("young.part", 100)):
+        path = media_root / "parts" / name
+        path.write_bytes(b"x")
+        os.utime(path, (claims.time.time() - age_s,) * 2)
+    assert services.parts_sweep() == 1
+    assert [path.name for path in (media_root / "parts").iterdir()] == ["young.part"]
 
 
 # --- decided about while a step is at work ----------------------------------------------------------------------
@@ -457,6 +565,66 @@ def test_a_wall_is_reported_and_the_host_left_alone(board, outcome):
     assert counts["found"] == 1, "what was seen before the wall is kept"
 
 
+def test_a_list_that_kills_its_worker_is_read_last_and_then_no_more(board, monkeypatch):
+    """The count is on the row while the list is read: whoever dies then cannot count any more."""
+    monkeypatch.setattr(
+        Board, "collect", lambda self, url, kind, budget: Board.asked.append((url, Visit.objects.get(kind=kind).deaths)) or seen()
+    )
+    chosen = stage(terms={"tiktok": ["dance"]})
+    services.stage_crawl(chosen.pk)
+    assert Board.asked == [(EXPLORE, 1), ("https://www.tiktok.com/search?q=dance", 1)]
+    assert set(Visit.objects.values_list("deaths", flat=True)) == {0}, "nobody died"
+    Board.asked.clear()
+    Visit.objects.update(state=Visit.State.WAITING)
+    Visit.objects.filter(kind="trending").update(deaths=1)
+    Stage.objects.update(state=Stage.State.RUNNING)
+    services.stage_crawl(chosen.pk)
+    assert [deaths for _, deaths in Board.asked] == [1, 2]
+    Board.asked.clear()
+    Visit.objects.filter(kind="trending").update(state=Visit.State.WAITING, deaths=claims.MAX_DEATHS)
+    Stage.objects.update(state=Stage.State.RUNNING)
+    services.stage_crawl(chosen.pk)
+    poison = Visit.objects.get(kind="trending")
+    assert (Board.asked, poison.state, poison.outcome) == ([], Visit.State.FAILED, "worker-killed")
+    assert poison.detail == "5 workers died while they read it"
+    services.stage_reopen(chosen.pk)
+    poison.refresh_from_db()
+    assert (poison.state, poison.deaths) == (Visit.State.WAITING, 0)
+
+
+def test_what_a_list_showed_before_the_browser_died_is_kept(board):
+    board.shows = {EXPLORE: Interrupted("tab crashed", cause="browser", seen=seen("1"))}
+    services.stage_crawl(stage().pk)
+    visit = Visit.objects.get()
+    assert (visit.state, visit.outcome, visit.found, visit.new) == (Visit.State.FAILED, "browser", 1, 1)
+    assert Video.objects.get().state == State.ACCEPTED
+
+
+def test_a_list_that_our_own_code_stumbles_over_costs_the_stage_no_other(board):
+    board.shows = {EXPLORE: seen(words=("dance", "cat")), TAG + "dance": ValueError("odd"), TAG + "cat": seen("1")}
+    assert services.stage_crawl(stage().pk)["accepted"] == 1
+    visit = Visit.objects.get(subject="dance")
+    assert (visit.outcome, visit.detail, visit.attempts) == ("error", "ValueError: odd", stages.MAX_VISIT_ATTEMPTS)
+
+
+def test_whoever_interrupts_a_stage_does_not_wait_for_its_whole_line(monkeypatch):
+    round_, begun, go_on = stages._Round(stage(), stages._silent, None, 1), threading.Event(), threading.Event()
+    at_work = round_.pool.submit(lambda: begun.set() or go_on.wait(60))
+    in_line = [round_.pool.submit(int) for _ in range(3)]
+    round_.futures = [at_work, *in_line]
+
+    def interrupted():
+        begun.wait(60)
+        threading.Timer(0.2, go_on.set).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(round_, "_read_lists", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        round_.run()
+    assert at_work.done()
+    assert all(future.cancelled() for future in in_line)
+
+
 def test_an_unreachable_list_is_tried_again_and_then_named(board):
     board.shows = {EXPLORE: Unreachable("no answer", cause="slow")}
     services.stage_crawl(stage().pk)
@@ -589,7 +757,15 @@ def test_a_stage_in_other_hands_is_busy(board):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"speed": 9}, {"user_agent": "liar"}, {"delay_s": -1}, {"attempts": 0}, {"terms": {"myspace": ["x"]}}, {"platforms": ["myspace"]}],
+    [
+        {"speed": 9},
+        {"user_agent": "liar"},
+        {"delay_s": -1},
+        {"attempts": 0},
+        {"terms": {"myspace": ["x"]}},
+        {"platforms": ["myspace"]},
+        {"links": ["see you there"]},
+    ],
 )
 def test_nonsense_in_a_stage_is_refused(settings):
     with pytest.raises(ValidationError):
@@ -603,6 +779,50 @@ def test_a_stage_records_how_it_introduces_itself(settings):
     settings.CRAWL_USER_AGENT = "honest"
     assert begun.settings["user_agent"] == "pool"
     assert manners.manner_of(begun).user_agent == "pool", "a stage that goes on keeps the name it began with"
+
+
+def test_a_stage_records_the_pace_it_keeps(settings):
+    settings.CRAWL_DELAY_S = 3.5
+    begun = stage("one")
+    settings.CRAWL_DELAY_S = 0.0
+    assert begun.settings["delay_s"] == 3.5
+    assert manners.manner_of(begun).delay_s == 3.5
+    assert stage("two", delay_s=1).settings["delay_s"] == 1
+
+
+SHARED = "7.43 复制打开抖音 https://vm.tiktok.com/ZS8abcdef/ 看看 #老屋"
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "found"),
+    [
+        ("https://www.tiktok.com/@nick/video/7525082444551310602?_r=1", [], ["7525082444551310602"]),
+        ("https://www.tiktok.com/tag/sea?_r=1", [TAG + "sea"], ["1"]),
+    ],
+)
+def test_what_people_paste_begins_a_stage(board, monkeypatch, target, asked, found):
+    opened = []
+
+    @contextmanager
+    def open_(self, url):
+        opened.append(url)
+        yield SimpleNamespace(url=target)
+
+    monkeypatch.setattr(fetch.Client, "open", open_)
+    board.shows = {TAG + "sea": seen("1")}
+    services.stage_crawl(stage(trending=False, terms_per_platform=0, links=[SHARED, "https://www.douyin.com/hot"]).pk)
+    assert opened == ["https://vm.tiktok.com/ZS8abcdef/"]
+    assert board.asked == asked
+    assert list(Video.objects.values_list("platform_id", flat=True)) == found
+    assert not Visit.objects.exclude(state=Visit.State.DONE).exists()
+
+
+def test_a_short_link_to_nowhere_says_where_it_leads(board, monkeypatch):
+    nowhere = "https://www.tiktok.com/about"
+    monkeypatch.setattr(fetch.Client, "open", contextmanager(lambda self, url: iter([SimpleNamespace(url=nowhere)])))
+    services.stage_crawl(stage(trending=False, terms_per_platform=0, links=[SHARED]).pk)
+    visit = Visit.objects.get()
+    assert (visit.outcome, visit.detail) == ("rule-failed", f"it leads to {nowhere}, which is no page that we read")
 
 
 def test_a_blocked_term_is_never_asked_for(board):

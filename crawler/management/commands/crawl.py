@@ -24,13 +24,14 @@ class Command(BaseCommand):
         parser.add_argument("--site", metavar="HOST:PORT", help="a replica in the platforms' place (needs CRAWL_REPLICA_CA)")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--terms", type=int, help="words to ask for, per platform")
+        parser.add_argument("--link", action="append", default=[], help="a post, user, tag or short link to begin with (may be repeated)")
         parser.add_argument("--workers", type=int, default=2, help="threads that download and check beside the browser")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["site"]:
             settings.CRAWL_REPLICA = options["site"].removeprefix("https://").rstrip("/")
-        chosen = {"terms_per_platform": options["terms"]} if options["terms"] is not None else {}
+        chosen = {"links": options["link"]} | ({"terms_per_platform": options["terms"]} if options["terms"] is not None else {})
         try:
             stage = services.stage_create(
                 name=options["stage"], platforms=options["platform"] or (), seed=options["seed"], video_budget=options["limit"], **chosen
