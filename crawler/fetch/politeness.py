@@ -15,7 +15,7 @@ from crawler.models import Host
 
 JITTER = 0.5  # up to half the delay more, so that requests keep no beat
 LONGEST_WAIT_S = 90.0  # a longer one is given back to the queue
-LONGEST_REST_S = 60.0  # so far, at most, a page's own calls put the next page off
+LONGEST_REST_S = 30.0  # so far, at most, a page's own calls put the next page off
 
 
 def slot(host: str, *, delay_s: float, requests_per_day: int, bytes_per_day: int) -> None:
