@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import uuid
+from pathlib import Path
 
 import jsonschema
 import promql_parser
@@ -19,6 +21,7 @@ from config.settings import BASE_DIR
 from crawler.platforms.outcomes import Outcome
 from qa.models import Release
 from tests.factories import SampleFactory, VideoFactory
+from tests.servers import as_postgres, binary
 from training.models import Run
 
 MANIFESTS = sorted((BASE_DIR / "deploy" / "kubernetes").glob("*.yaml"))
@@ -280,3 +283,32 @@ def test_the_version_stands_in_one_place_and_everything_else_follows(settings):
     changes = (BASE_DIR / "CHANGELOG.md").read_text()
     assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == settings.VERSION
     assert settings.SPECTACULAR_SETTINGS["VERSION"] == settings.VERSION
+
+
+@pytest.mark.slow
+def test_a_first_start_of_the_database_that_is_cut_short_begins_anew():
+    """Killed between initdb and CREATE DATABASE: the next start must not take the half for a whole."""
+    with tempfile.TemporaryDirectory(prefix="emotions-db-start-") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        data, broken = folder / "data", folder / "broken"
+        (folder / "password").write_text("a long password")
+        broken.mkdir()
+        (broken / "postgres").write_text("#!/bin/sh\nexit 1\n")
+        (broken / "postgres").chmod(0o755)
+        script = (BASE_DIR / "docker" / "db-start.sh").read_text().replace("/run/secrets", name).replace("db_password", "password")
+        (folder / "start.sh").write_text(script.replace("exec postgres", "exit 0; postgres"))
+
+        def as_the_server(*command: str, path: str) -> int:
+            asked = [*as_postgres(), "env", f"PGDATA={data}", f"PATH={path}", *command]
+            return subprocess.run(asked, cwd=folder, capture_output=True, check=False, input=b"SELECT 1;\n").returncode
+
+        tools = f"{Path(binary('initdb')).parent}:/usr/bin:/bin"
+        assert as_the_server("mkdir", "-m", "0700", str(data), path=tools) == 0
+        start = ("sh", str(folder / "start.sh"))
+        assert as_the_server(*start, path=f"{broken}:{tools}") != 0
+        assert not (data / "PG_VERSION").exists()
+        assert as_the_server(*start, path=tools) == 0
+        assert as_the_server("postgres", "--single", "-D", str(data), "emotions", path=tools) == 0, "the database is there"
+        assert not (data / "new").exists()
+        assert as_the_server(*start, path=f"{broken}:{tools}") == 0, "a database that is there is left alone"
