@@ -9,7 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Avg, Count, Max, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models import Avg, Count, F, Max, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
@@ -39,6 +40,7 @@ TAKEN = (*LIVE, Assignment.State.SUBMITTED)  # holds a seat
 OVERVIEW_DAYS = 14
 OUTCOMES_LATEST = 1000  # votes by which the own agreement is reckoned
 WAITING_CAP = 1000  # counting further would cost more than it tells
+HINT_FACTS = ("votes", "same", "settled", "as_label", "run_right", "sure", "seconds")
 MASKED_ROUNDS = ("repeat", "gold")  # look like ordinary labelling to the person
 
 
@@ -320,6 +322,41 @@ def webhooks_overview() -> QuerySet[Webhook]:
 def deliveries() -> QuerySet[Delivery]:
     """The outbox, the newest first."""
     return Delivery.objects.select_related("webhook").defer("body").order_by("-pk")
+
+
+def hints_counted() -> dict[str, dict[str, Any]]:
+    """Members' votes by what became of the run's hint (seen, unseen, held back; offered: the first two): votes, same (as the run), of
+    settled clips as_label and run_right, sure (mean confidence), seconds. One query.
+    """
+    run, settled = KT("prelabel__emotion"), Q(sample__state=Sample.State.DECIDED)
+    rows = (
+        votes_live()
+        .filter(rung=Rung.MEMBER, prelabel__has_key="hint")
+        .values_list(KT("prelabel__hint"))
+        .annotate(
+            votes=Count("pk"),
+            same=Count("pk", filter=Q(emotion=run)),
+            settled=Count("pk", filter=settled),
+            as_label=Count("pk", filter=settled & Q(emotion=F("sample__label"))),
+            run_right=Count("pk", filter=settled & Q(sample__label=run)),
+            sure=Avg("confidence"),
+            seconds=Avg("assignment__active_ms") / 1000.0,
+        )
+        .order_by()
+    )
+    found = {key: dict(zip(HINT_FACTS, row, strict=True)) for key, *row in remembered("hints", lambda: list(rows))}
+    none = dict.fromkeys(HINT_FACTS, 0) | {"sure": None, "seconds": None}
+    counted = {key: found.get(key, none) for key in ("seen", "unseen", "held back")}
+    return counted | {"offered": _together(counted["seen"], counted["unseen"])}
+
+
+def _together(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """The counts of both added up, and the means over both."""
+    total = {key: (first[key] or 0) + (second[key] or 0) for key in HINT_FACTS}
+    for key in ("sure", "seconds"):
+        parts = sum((one[key] or 0) * one["votes"] for one in (first, second))
+        total[key] = parts / total["votes"] if total["votes"] else None
+    return total
 
 
 def samples_to_look_at(*, limit: int = 50) -> QuerySet[Sample]:

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from annotation.api import me, qualification, samples, staff, turns
-from annotation.views import gold, qualify, webhooks, workbench
+from annotation.views import gold, hints, qualify, webhooks, workbench
 from annotation.views import me as my_page
 from annotation.views import people as people_page
 from annotation.views import samples as samples_page
@@ -18,6 +18,7 @@ urlpatterns = [
     path("me/", my_page.me, name="me"),
     path("people/", people_page.people, name="people"),
     path("samples/", samples_page.samples, name="samples"),
+    path("hints/", hints.hints, name="hints"),
     path("people/gold/", gold.gold, name="gold"),
     path("people/webhooks/", webhooks.webhooks, name="webhooks"),
     path(f"{API}assignments/next", turns.NextView.as_view(), name="api-next"),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
@@ -30,6 +31,11 @@ def has_studies(user: Any) -> bool:
     return MosStudy.objects.exists()
 
 
+def offers_hints(user: Any) -> bool:
+    """Whether members may ask what a finished run expects, so that there is something to compare."""
+    return settings.PRELABEL_HINT != "off"
+
+
 PAGES = [
     Page(_("Test"), "annotation:qualify", "annotation.label", shown=awaits_test),
     Page(_("Label"), "annotation:annotate", "annotation.label"),
@@ -41,6 +47,7 @@ PAGES = [
     Page(_("People"), "annotation:people", "annotation.manage_people"),
     Page(_("Labels"), "annotation:samples", "annotation.view_timeline"),
     Page(_("Quality"), "qa:quality", "qa.view_quality"),
+    Page(_("Hints"), "annotation:hints", "qa.view_quality", shown=offers_hints),
     Page(_("Dataset"), "qa:dataset", "qa.view_dataset"),
     Page(_("Train"), "training:runs", "training.view_runs"),
     Page(_("Status"), "status", "config.view_status"),

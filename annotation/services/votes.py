@@ -139,7 +139,7 @@ def vote_undo(vote: Vote, *, now: datetime) -> Assignment:
         raise Conflict(_("This vote has already been undone."), code="undone")
     if now - vote.created_at > timedelta(seconds=settings.UNDO_S):
         raise Conflict(
-            _("A vote can be undone for %(seconds)d s only; ask your leader to re-open the clip.") % {"seconds": settings.UNDO_S},
+            _("A vote can be undone for %(seconds)d s only; ask your manager to re-open the clip.") % {"seconds": settings.UNDO_S},
             code="too_late",
         )
     _check_untouched(vote, sample)
@@ -159,7 +159,7 @@ def _check_untouched(vote: Vote, sample: Sample) -> None:
     if sample.state == Sample.State.EXCLUDED:
         raise Conflict(_("The clip was taken out of labelling since."), code="closed")
     if Vote.objects.filter(sample=sample, round=LABEL, rung__in=HIGHER[vote.rung], undone_at__isnull=True).exists():
-        raise Conflict(_("A leader or the expert has voted since; ask your leader to re-open the clip."), code="voted_above")
+        raise Conflict(_("A leader or the expert has voted since; ask your manager to re-open the clip."), code="voted_above")
 
 
 def _reopen_turn(vote: Vote, *, now: datetime) -> Assignment:

@@ -7,12 +7,15 @@ import uuid
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from annotation.models import Assignment, Batch, Emotion, Person, Prelabel, Sample, TimelineEvent, Vote
+from annotation.rules.hints import difference_interval, share_interval
+from annotation.selectors import hints_counted
 from annotation.services import Conflict, batch_open, hint_show, prelabels_save, vote_cast, vote_undo
 from annotation.services import prelabels as hints
 from tests.annotation.conftest import Staff, say
-from tests.factories import VideoFactory
+from tests.factories import SampleFactory, VideoFactory, VoteFactory
 
 EXPECTED = {emotion: 0.6 if emotion == "Tension" else 0.08 for emotion in Emotion.values}
 
@@ -154,3 +157,51 @@ def test_of_two_equal_expectations_the_same_one_is_named_by_every_database(predi
     equal = {"Tension": 0.5, "Fear": 0.5, "Sadness": 0.0, "Relaxation": 0.0, "Neutral": 0.0, "Excitation": 0.0}
     prelabels_save("run 10", {predicted.pk: equal})
     assert Prelabel.objects.get(sample=predicted).emotion == "Fear"
+
+
+@pytest.mark.parametrize(("right", "of"), [(0, 5), (3, 7), (41, 41), (870, 1300)])
+def test_the_interval_of_a_share_is_wilsons(right: int, of: int) -> None:
+    assert share_interval(right, of) == pytest.approx(proportion_confint(right, of, method="wilson"), abs=1e-9)
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    by, *interval = difference_interval((56, 70), (48, 80))
+    assert by == pytest.approx(0.2)
+    assert interval == pytest.approx(confint_proportions_2indep(56, 70, 48, 80, method="newcomb"), abs=1e-9)
+    with pytest.raises(ValueError, match="3 of 2 is no share"):
+        share_interval(3, 2)
+
+
+def hinted(votes: int, hint: str, emotion: str, label: str = "") -> None:
+    """Members' votes on clips where the run expected Tension."""
+    for _ in range(votes):
+        settled = {"state": "decided", "label": label, "decided_rung": "member"} if label else {}
+        VoteFactory(
+            sample=SampleFactory(**settled), emotion=emotion, confidence=0.5, prelabel={"hint": hint, "emotion": "Tension", "run": "run 9"}
+        )
+
+
+def test_votes_are_compared_by_what_became_of_the_hint(staff: Staff, client, settings) -> None:
+    settings.PRELABEL_HINT = "all"
+    client.force_login(staff.manager.user)
+    assert "nothing to compare yet" in client.get("/hints/").content.decode()
+    hinted(3, "seen", "Tension", "Tension")
+    hinted(1, "seen", "Fear")
+    hinted(2, "unseen", "Sadness", "Sadness")
+    hinted(1, "held back", "Tension")
+    hinted(4, "held back", "Fear", "Tension")
+    VoteFactory(prelabel={"emotion": "Tension", "run": "run 9"})  # it ordered the queue, and was no hint
+    counted = hints_counted()
+    assert {key: (row["votes"], row["same"], row["settled"], row["as_label"], row["run_right"]) for key, row in counted.items()} == {
+        "seen": (4, 3, 3, 3, 3),
+        "unseen": (2, 0, 2, 2, 0),
+        "held back": (5, 1, 4, 0, 4),
+        "offered": (6, 3, 5, 5, 3),
+    }
+    assert counted["offered"]["sure"] == pytest.approx(0.5)
+    page = client.get("/hints/").content.decode()
+    assert "by 30.0 percentage points more" in page
+    assert "That may be chance." in page
+    assert 'href="/hints/"' in page
+    client.force_login(staff.leaders["A"].user)
+    assert client.get("/hints/").status_code == 403

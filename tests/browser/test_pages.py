@@ -20,6 +20,7 @@ STAFF_PAGES = [
     "/samples/",
     "/quality/",
     "/quality/design/",
+    "/hints/",
     "/dataset/",
     "/train/",
     "/status/",
