@@ -80,6 +80,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "annotation:me": {"get": SIGNED_IN, "post": SIGNED_IN},
     "annotation:people": {"get": PEOPLE, "post": PEOPLE},
     "annotation:samples": {"get": "manager data_engineer admin", "post": PEOPLE},
+    "annotation:hints": {"get": QUALITY},
     "annotation:gold": {"get": PEOPLE, "post": PEOPLE},
     "annotation:webhooks": {"get": PEOPLE, "post": PEOPLE},
     "annotation:api-next": {"post": LABELS},
