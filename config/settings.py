@@ -209,6 +209,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = VAR_DIR / "media"
 RELEASES_DIR = VAR_DIR / "releases"
 RUNS_DIR = VAR_DIR / "runs"
+OPINIONS_DIR = VAR_DIR / "opinions"  # what the three models of annotators say of everybody and of every label, as files
 # Clips lie under MEDIA_ROOT or, where MEDIA_BUCKET names one, in a bucket. Which store that is, and its keys, come from the
 # environment alone: no page, file or command takes an address of a store.
 S3_REGION = env.matching("AWS_DEFAULT_REGION", "us-east-1", pattern=r"[a-z0-9-]+", what="region")
@@ -291,6 +292,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-due": by_clock("annotation.tasks.deliver_due", minute="*", expires_s=MINUTE),
     "quality-report": by_clock("qa.tasks.consistency_report", minute=0, hour=3, expires_s=DAY),
     "second-opinions": by_clock("qa.tasks.second_opinions", minute=20, hour=3, expires_s=DAY),
+    "dataset-statistics": by_clock("qa.tasks.dataset_statistics", minute=5, expires_s=HOUR),
     "resume-lost-releases": by_clock("qa.tasks.resume_lost_jobs", minute="*/5", expires_s=5 * MINUTE),
     "retention": by_clock("config.tasks.retention_sweep", minute=40, hour=4, expires_s=DAY),
     "prepare-releases": by_clock("training.tasks.prepare_releases", minute=30, expires_s=HOUR),

@@ -19,6 +19,12 @@ def second_opinions() -> int:
 
 
 @shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
+def dataset_statistics() -> bool:
+    """Works out the dataset page's numbers where there are too many videos for the page itself; by schedule."""
+    return services.statistics_make() is not None
+
+
+@shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
 def verify_release(release_id: int) -> int:
     """Compares a release's files with its manifest; answers how many things are wrong."""
     return len(services.release_check(release_id))

@@ -7,6 +7,7 @@ urlpatterns = [
     path("quality/", views.quality, name="quality"),
     path("quality/labels/", views.behind, name="behind"),
     path("quality/tables/<str:name>.csv", views.quality_table, name="quality_table"),
+    path("quality/opinions/<str:name>", views.opinions_file, name="opinions_file"),
     path("quality/<str:stage>/people/<int:pk>/<str:emotion>/", views.ratio, name="ratio"),
     path("quality/design/", views.design, name="design"),
     path("quality/design/<int:pk>/<str:name>.csv", views.design_table, name="design_table"),

@@ -90,6 +90,7 @@ def _datasheet(about: Description, clips: Sequence[Clip]) -> str:
         "steer the next stage. Duplicates, corrupted, too short, too long and unsafe videos are removed; doubtful ones are judged by people.",
         "Who labelled it?": f"{_count(facts, 'num_annotators')} annotators in {_count(facts, 'num_groups')} groups of two men, one woman and a leader, "
         f"each choosing one of 62 adjectives (table version {facts.get('adjective_table', 1)}) that stand for six emotions.",
+        "Did a program help them?": _hints(facts),
         "How far do they agree?": _agreement(facts),
         "What about the people in it?": "No names, accounts, titles or addresses are in this folder. A video whose author asks for it is taken "
         "down, and later releases leave it out; please delete it from your copies too.",
@@ -97,6 +98,16 @@ def _datasheet(about: Description, clips: Sequence[Clip]) -> str:
         "How does one know it is intact?": "`release.json` lists the sha256 of every file; `manage.py verify_release` checks them.",
     }
     return "## Datasheet\n\n" + "\n".join(f"**{question}** {answer}\n" for question, answer in answers.items())
+
+
+def _hints(facts: Mapping[str, Any]) -> str:
+    seen, not_seen = facts.get("hints_seen", 0), facts.get("hints_not_seen", 0)
+    if not seen and not not_seen:
+        return "No: as far as is recorded, no vote was cast with a network's prediction in sight."
+    return (
+        f"Members could ask what a trained network expects of a clip: {seen:,} votes were cast after that prediction was seen, "
+        f"{not_seen:,} without seeing it though there was one. Each vote in the site's database says which."
+    )
 
 
 def _agreement(facts: Mapping[str, Any]) -> str:

@@ -81,8 +81,7 @@ def agreement_tables(numbers: Mapping[str, Any]) -> list[Table]:
         )
     ]
     for key in ("emotion", "group", "platform", "month"):
-        rows = [(row[key], *_estimate(row)) for row in numbers[f"by_{key}"]]
-        tables.append(Table(f"Fleiss' κ per {key}", (key, *interval), rows))
+        tables.append(Table(f"Agreement per {key}", (key, "coefficient", *interval), _sliced(key, numbers[f"by_{key}"])))
     tables.append(
         Table(
             "Cohen's κ of pairs",
@@ -208,6 +207,12 @@ def statistics_tables(numbers: Mapping[str, Any]) -> dict[str, Table]:
 def _of_rows(title: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> Table:
     """columns: key → heading. Keys are asked one by one: PostgreSQL gives a stored report's keys back in an order of its own."""
     return Table(title, tuple(columns.values()), [tuple(row[key] for key in columns) for row in rows])
+
+
+def _sliced(key: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """Each slice's coefficients, one line each; a report kept before there were others has Fleiss' κ alone."""
+    found = [(row[key], title, {"fleiss_kappa": row, **row.get("others", {})}.get(name)) for row in rows for name, title in TITLES.items()]
+    return [(value, title, *_estimate(estimate)) for value, title, estimate in found if estimate is not None]
 
 
 def _estimate(row: Mapping[str, Any]) -> tuple[Any, ...]:

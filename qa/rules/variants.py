@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 TEST_SHARE = 0.2
 BALANCED_LIMITS = {"Excitation": 4000, "Neutral": 3000}  # all of the other emotions
 TEST_VARIANT_SIZE = 5000
+MOST_SEED = 2**31 - 1  # that a column of the database holds
 
 
 class TooFew(ValueError):

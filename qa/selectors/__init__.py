@@ -20,7 +20,15 @@ from qa.selectors.crosscheck import (
 )
 from qa.selectors.lineage import lineage, video_find
 from qa.selectors.mos import clips_there, mos_items, mos_next, mos_numbers, mos_progress, mos_studies
-from qa.selectors.opinions import difficulties, measured_people, opinions_numbers, opinions_whole, second_look, second_opinion_numbers
+from qa.selectors.opinions import (
+    difficulties,
+    measured_people,
+    opinions_fitted,
+    opinions_numbers,
+    opinions_whole,
+    second_look,
+    second_opinion_numbers,
+)
 from qa.selectors.releases import (
     Cast,
     Drift,
@@ -35,7 +43,7 @@ from qa.selectors.releases import (
     simulation_jobs,
     votes_by_sample,
 )
-from qa.selectors.reports import last_report, report_history, set_rows
+from qa.selectors.reports import kappa_history, last_report, set_rows
 from qa.selectors.statistics import adjective_use, class_mix, dataset_numbers, dataset_version, funnel_counts, raw_and_labelled
 from qa.selectors.votes import CODES, SampleFacts, VoteTable, label_votes, member_votes, sample_facts, sample_labels, vote_table
 from qa.selectors.waiting import waiting_for
@@ -65,6 +73,7 @@ __all__ = [
     "difficulties",
     "funnel_counts",
     "intra_annotator",
+    "kappa_history",
     "label_votes",
     "labelled_videos",
     "labels_by_video",
@@ -79,6 +88,7 @@ __all__ = [
     "mos_progress",
     "mos_studies",
     "open_turns",
+    "opinions_fitted",
     "opinions_numbers",
     "opinions_whole",
     "posteriors",
@@ -89,7 +99,6 @@ __all__ = [
     "release_jobs",
     "releases",
     "replacements",
-    "report_history",
     "reviewers",
     "rounds_of",
     "sample_facts",

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from django.db.models import Count
 from numpy.typing import NDArray
 
 from annotation.models import LABEL, Person, Sample, Vote
@@ -23,6 +24,7 @@ def agreement_numbers() -> dict[str, Any]:
     """Everything about agreement in the label round, JSON-ready, from one pass over its votes.
 
     Coefficients are over the three members' votes; a coefficient that is undefined has a `why` in place of its value.
+    A slice's row is Fleiss' κ with its interval, and under `others` the other coefficients by name.
     """
     votes, facts = label_data()
     members = votes.where(votes.rung == MEMBER)
@@ -33,7 +35,7 @@ def agreement_numbers() -> dict[str, Any]:
         "num_samples": len(samples),
         "num_votes": len(votes),
         "overall": _coefficients(overall),
-        "by_emotion": [{"emotion": name} | _kappa(overall.complete(NUM_MEMBERS).against(code)) for code, name in enumerate(EMOTIONS)],
+        "by_emotion": [{"emotion": name} | _slice(overall.against(code)) for code, name in enumerate(EMOTIONS)],
         "by_group": _sliced("group", facts.group[place], ratings),
         "by_platform": _sliced("platform", facts.platform[place], ratings),
         "by_month": _sliced("month", facts.month[place], ratings),
@@ -53,15 +55,16 @@ def _coefficients(table: agreement.Patterns) -> dict[str, Any]:
     return found
 
 
-def _kappa(table: agreement.Patterns) -> dict[str, Any]:
-    return asdict(agreement.estimate(agreement.fleiss_kappa, table, rng=np.random.default_rng(SEED), num_resamples=NUM_RESAMPLES))
+def _slice(table: agreement.Patterns) -> dict[str, Any]:
+    others = _coefficients(table)
+    return others.pop("fleiss_kappa") | {"others": others}
 
 
 def _sliced(name: str, values: NDArray[np.str_], ratings: NDArray[np.int8]) -> list[dict[str, Any]]:
     rows = []
     for value in sorted(set(values.tolist()) - {""}):
         table = agreement.patterns(ratings[values == value], num_categories=len(EMOTIONS))
-        rows.append({name: value} | _kappa(table.complete(NUM_MEMBERS)))
+        rows.append({name: value} | _slice(table))
     return rows
 
 
@@ -137,8 +140,6 @@ def intra_annotator() -> list[dict[str, Any]]:
 
 def ladder_counts() -> list[dict[str, Any]]:
     """Per rung and emotion: how many labels were decided there."""
-    counts = dict.fromkeys(((rung, emotion) for rung in RUNGS for emotion in EMOTIONS), 0)
-    decided = Sample.objects.filter(state=Sample.State.DECIDED).values_list("decided_rung", "label")
-    for key in decided.iterator(chunk_size=20_000):
-        counts[key] += 1
-    return [{"rung": rung, "emotion": emotion, "videos": count} for (rung, emotion), count in counts.items()]
+    decided = Sample.objects.filter(state=Sample.State.DECIDED).order_by().values_list("decided_rung", "label").annotate(Count("pk"))
+    counts = {(rung, label): count for rung, label, count in decided}
+    return [{"rung": rung, "emotion": emotion, "videos": counts.get((rung, emotion), 0)} for rung in RUNGS for emotion in EMOTIONS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,67 +35,81 @@ def second_look(*, model: str = "dawid_skene", limit: int = 50) -> list[dict[str
     return second_opinion_numbers(model=model, limit=limit)["labels"]
 
 
-def opinions_numbers(*, limit: int = 50) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Opinions:
+    """The three models' fits to the same votes, by name; none without votes."""
+
+    votes: VoteTable
+    facts: SampleFacts
+    fits: dict[str, truth.Opinion]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The label of every sample that the models answer, −1 while it is open."""
+        return self.facts.label[self.facts.place(self.fits["glad"].samples)].astype(int)
+
+    @property
+    def difficulty(self) -> NDArray[np.float64]:
+        found = self.fits["glad"].difficulty
+        return np.zeros(len(self.fits["glad"].samples)) if found is None else found
+
+
+def opinions_fitted() -> Opinions:
+    votes, facts = label_data()
+    return Opinions(votes, facts, {model: _fitted(votes, model) for model in truth.MODELS} if len(votes) else {})
+
+
+def opinions_numbers(found: Opinions, *, limit: int = 50) -> dict[str, Any]:
     """All three models side by side: ability of each person, labels that any of them doubts, the hardest clips by GLAD.
 
     A label is listed by the mean of the three beliefs in it, least believed first.
     """
-    votes, facts = label_data()
-    if not len(votes):
+    if not found.fits:
         return {"people": [], "labels": [], "hardest": []}
-    opinions = {model: _fitted(votes, model) for model in truth.MODELS}
-    names, cast = _people(votes)
-    people = [
-        {"person": names[pk], "votes": cast[pk]} | {model: float(opinion.abilities[i]) for model, opinion in opinions.items()}
-        for i, pk in enumerate(opinions["glad"].raters.tolist())
-    ]
-    samples = opinions["glad"].samples
-    labels = facts.label[facts.place(samples)].astype(int)
-    beliefs = np.stack([opinion.posterior[np.arange(len(samples)), labels] for opinion in opinions.values()])
-    mean, difficulty = beliefs.mean(axis=0), opinions["glad"].difficulty
-    hard = np.zeros(len(samples)) if difficulty is None else difficulty
+    labels, hard, samples = found.labels, found.difficulty, found.fits["glad"].samples
+    posteriors = [opinion.posterior for opinion in found.fits.values()]
+    beliefs = np.stack([posterior[np.arange(len(samples)), labels] for posterior in posteriors])
     decided = np.flatnonzero(labels >= 0)
     doubted = decided[(beliefs[:, decided] < 0.5).any(axis=0)]
-    posteriors = [opinion.posterior for opinion in opinions.values()]
 
     def row(i: int) -> dict[str, Any]:
         instead = int(posteriors[int(beliefs[:, i].argmin())][i].argmax())  # what the model says that doubts the label most
-        beliefs_by_model = {model: round(float(beliefs[k, i]), 4) for k, model in enumerate(opinions)}
-        return {"sample": int(samples[i]), "label": EMOTIONS[labels[i]], "instead": EMOTIONS[instead]} | beliefs_by_model | {
-            "difficulty": round(float(hard[i]), 4)
-        }  # fmt: skip
+        by_model = {model: round(float(beliefs[k, i]), 4) for k, model in enumerate(found.fits)}
+        named = {"sample": int(samples[i]), "label": EMOTIONS[labels[i]], "instead": EMOTIONS[instead]}
+        return named | by_model | {"difficulty": round(float(hard[i]), 4)}
 
     return {
-        "people": people,
-        "labels": with_videos([row(i) for i in doubted[np.argsort(mean[doubted], kind="stable")][:limit].tolist()]),
+        "people": _abilities(found, ""),
+        "labels": with_videos([row(i) for i in doubted[np.argsort(beliefs.mean(axis=0)[doubted], kind="stable")][:limit].tolist()]),
         "num_doubted": len(doubted),
         "hardest": with_videos([row(i) for i in decided[np.argsort(-hard[decided], kind="stable")][:limit].tolist()]),
     }
 
 
-def opinions_whole() -> dict[str, list[dict[str, Any]]]:
+def opinions_whole(found: Opinions) -> dict[str, list[dict[str, Any]]]:
     """What each model says of everybody and of every sample: people (ability), samples (posterior of each emotion, difficulty by GLAD)."""
-    votes, facts = label_data()
-    if not len(votes):
+    if not found.fits:
         return {"people": [], "samples": []}
-    opinions = {model: _fitted(votes, model) for model in truth.MODELS}
-    names, cast = _people(votes)
-    glad = opinions["glad"]
-    people = [
-        {"person": names[pk], "votes": cast[pk]} | {f"ability_{model}": float(opinion.abilities[i]) for model, opinion in opinions.items()}
-        for i, pk in enumerate(glad.raters.tolist())
-    ]
     numbers = dict(Sample.objects.values_list("pk", "video__number"))
-    labels = facts.label[facts.place(glad.samples)].tolist()
-    hard = [None] * len(labels) if glad.difficulty is None else glad.difficulty.tolist()
-    beliefs = np.concatenate([opinion.posterior for opinion in opinions.values()], axis=1).round(6).tolist()
-    columns = [f"{model}_{emotion}" for model in opinions for emotion in EMOTIONS]
+    beliefs = np.concatenate([opinion.posterior for opinion in found.fits.values()], axis=1).round(6).tolist()
+    columns = [f"{model}_{emotion}" for model in found.fits for emotion in EMOTIONS]
     samples = [
-        {"sample": pk, "video": numbers[pk], "label": EMOTIONS[label] if label >= 0 else None, "difficulty_glad": difficulty}
+        {"sample": pk, "video": numbers.get(pk), "label": EMOTIONS[label] if label >= 0 else None, "difficulty_glad": difficulty}
         | dict(zip(columns, row, strict=True))
-        for pk, label, difficulty, row in zip(glad.samples.tolist(), labels, hard, beliefs, strict=True)
+        for pk, label, difficulty, row in zip(
+            found.fits["glad"].samples.tolist(), found.labels.tolist(), found.difficulty.tolist(), beliefs, strict=True
+        )
     ]
-    return {"people": people, "samples": samples}
+    return {"people": _abilities(found, "ability_"), "samples": samples}
+
+
+def _abilities(found: Opinions, prefix: str) -> list[dict[str, Any]]:
+    names, cast = _people(found.votes)
+    return [
+        {"person": names[pk], "votes": cast[pk]}
+        | {f"{prefix}{model}": float(opinion.abilities[i]) for model, opinion in found.fits.items()}
+        for i, pk in enumerate(found.fits["glad"].raters.tolist())
+    ]
 
 
 def measured_people() -> dict[str, NDArray[np.float64]]:

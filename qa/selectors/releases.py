@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from annotation.models import LABEL, Group, Person, Sample, Vote
 from annotation.rules.taxonomy import EMOTIONS, TABLE_VERSION
@@ -108,7 +108,11 @@ def release_facts(votes: VoteTable) -> dict[str, Any]:
     ratings = votes.where(votes.rung == MEMBER).matrix()[1]
     last = Sample.objects.filter(state=Sample.State.DECIDED).order_by("-decided_at").values_list("decided_at", flat=True).first()
     tables = Vote.objects.filter(round=LABEL, undone_at__isnull=True).order_by("-adjective_table").values_list("adjective_table", flat=True)
+    not_seen = Q(prelabel__hint="unseen") | Q(prelabel__hint="held back")
+    hints = label_votes().aggregate(seen=Count("pk", filter=Q(prelabel__hint="seen")), not_seen=Count("pk", filter=not_seen))
     return {
+        "hints_seen": hints["seen"],
+        "hints_not_seen": hints["not_seen"],
         "num_annotators": people.count(),
         "num_simulated": people.filter(is_simulated=True).count(),
         "num_groups": Group.objects.filter(samples__state=Sample.State.DECIDED).distinct().count(),

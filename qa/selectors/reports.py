@@ -15,9 +15,10 @@ def last_report(stage: str = "all") -> ConsistencyReport | None:
     return ConsistencyReport.objects.filter(stage=stage).order_by("-pk").first()
 
 
-def report_history(stage: str = "all", *, limit: int = 60) -> list[ConsistencyReport]:
-    """The latest reports, oldest first: agreement over time."""
-    return list(ConsistencyReport.objects.filter(stage=stage).order_by("-pk")[:limit])[::-1]
+def kappa_history(*, limit: int = 60) -> list[float | None]:
+    """Fleiss' κ of the latest reports, oldest first. Read out by the database: each report is long."""
+    kappas = ConsistencyReport.objects.filter(stage="all").order_by("-pk").values_list("numbers__agreement__overall__fleiss_kappa__value")
+    return [value for (value,) in kappas[:limit]][::-1]
 
 
 OUTCOMES = ("consistent", "different", "undecided", "waiting")

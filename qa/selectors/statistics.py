@@ -10,14 +10,14 @@ import numpy as np
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
-from annotation.models import LABEL, Sample, Vote
+from annotation.models import Sample, Vote
 from annotation.rules import taxonomy
 from annotation.rules.taxonomy import EMOTIONS
 from crawler.models import Platform, Video
 from crawler.selectors import is_large, remembered
 from qa.rules import statistics as rules
 from qa.selectors.columns import CHUNK
-from qa.selectors.votes import CODES
+from qa.selectors.votes import CODES, label_votes
 
 WORDS = 80
 
@@ -54,14 +54,8 @@ def raw_and_labelled() -> tuple[dict[str, int], dict[str, int]]:
 
 
 def adjective_use() -> list[dict[str, Any]]:
-    """How often each of the adjectives was chosen, most often first; unused ones too."""
-    counts = dict(
-        Vote.objects.filter(round=LABEL, undone_at__isnull=True)
-        .exclude(adjective="")
-        .values_list("adjective")
-        .annotate(n=Count("pk"))
-        .order_by("adjective")
-    )
+    """How often each of the adjectives was chosen in votes for labels, most often first; unused ones too."""
+    counts = dict(label_votes().exclude(adjective="").values_list("adjective").annotate(n=Count("pk")).order_by("adjective"))
     rows = [
         {"adjective": row.key, "en": row.en, "zh_hans": row.zh_hans, "emotion": row.emotion, "votes": counts.get(row.key, 0)}
         for row in taxonomy.ADJECTIVES
@@ -112,12 +106,13 @@ def class_mix() -> list[int]:
 
 
 def dataset_version() -> str:
-    """Changes whenever a statistic might: the number of labels, votes and videos, and the latest decision; each hour if there are very many."""
+    """Changes whenever a statistic might: with every label, video or vote that came, changed or went; each hour if there are very many."""
     if is_large():
         return f"{timezone.now():%Y%m%d%H}"
-    facts = _labelled().aggregate(count=Count("pk"), last=Max("decided_at"))
-    last = f"{facts['last']:%Y%m%d%H%M%S%f}" if facts["last"] else "none"
-    return f"{facts['count']}-{last}-{Video.objects.count()}-{Vote.objects.aggregate(last=Max('pk'))['last']}"
+    labels = _labelled().aggregate(count=Count("pk"), last=Max("decided_at"))
+    videos = Video.objects.aggregate(count=Count("pk"), last=Max("touched_at"))
+    votes = Vote.objects.aggregate(count=Max("pk"), last=Max("undone_at"))
+    return "-".join(f"{facts['count']}.{facts['last'].timestamp() if facts['last'] else 0}" for facts in (labels, videos, votes))
 
 
 def _labelled() -> QuerySet[Sample]:

@@ -7,7 +7,7 @@ from qa.services.jobs import jobs_lost
 from qa.services.mos import dataset_import, mos_rate, mos_sample
 from qa.services.release_jobs import release_job_run, releases_ask
 from qa.services.releases import Difference, Source, release_choose, release_make, release_source, release_verify, releases_diff
-from qa.services.reports import opinions_make, release_check, report_make
+from qa.services.reports import opinions_make, release_check, report_make, statistics_make
 from qa.services.simulations import FEWEST_SAMPLES, MOST_SAMPLES, simulation_ask, simulation_numbers, simulation_run
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "simulation_ask",
     "simulation_numbers",
     "simulation_run",
+    "statistics_make",
     "swap_apply",
     "swap_propose",
     "swap_reject",

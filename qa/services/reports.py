@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from annotation.services import announce
+from crawler.selectors import is_large
 from qa import selectors
+from qa.export.opinions import write_opinions
 from qa.models import ConsistencyReport, Release
 from qa.services.releases import release_verify
 
 OPINIONS = "opinions"  # the stage name of a report of the three models
+STATISTICS = "dataset"  # the stage name of the dataset's statistics
 EVERYTHING = "all"  # the stage name of a report about all stages and the agreement of the label round
 
 
@@ -46,12 +50,27 @@ def _headline(report: ConsistencyReport) -> dict[str, Any]:
 
 
 def opinions_make() -> ConsistencyReport:
-    """What Dawid–Skene, GLAD and MACE make of the votes, kept; when nothing has changed, the last one."""
-    numbers = selectors.opinions_numbers()
+    """What Dawid–Skene, GLAD and MACE make of the votes, kept, and all of it as files; when nothing has changed, the last one."""
+    found = selectors.opinions_fitted()
+    write_opinions(settings.OPINIONS_DIR, selectors.opinions_whole(found))
+    numbers = selectors.opinions_numbers(found)
     last = selectors.last_report(OPINIONS)
     if last and last.numbers == numbers:
         return last
     return ConsistencyReport.objects.create(stage=OPINIONS, numbers=numbers)
+
+
+def statistics_make() -> ConsistencyReport | None:
+    """The dataset's statistics, kept for its page, where there are so many videos that the page cannot work them out; else None.
+
+    Only the latest are kept: unlike agreement, they are no measurement of people.
+    """
+    if not is_large():
+        return None
+    numbers = selectors.dataset_numbers()
+    with transaction.atomic():
+        ConsistencyReport.objects.filter(stage=STATISTICS).delete()
+        return ConsistencyReport.objects.create(stage=STATISTICS, numbers=numbers)
 
 
 def release_check(release_id: int) -> list[str]:

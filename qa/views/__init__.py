@@ -4,7 +4,7 @@ from qa.views.dataset import csv_table, dataset, figure, lineage
 from qa.views.design import design, design_table
 from qa.views.home import home
 from qa.views.mos import mos, mos_clip, mos_study
-from qa.views.quality import behind, measure, quality, quality_table, ratio, rows
+from qa.views.quality import behind, measure, opinions_file, quality, quality_table, ratio, rows
 from qa.views.releases import release, release_diff, release_download, release_new, release_verify
 from qa.views.swaps import propose, replace, step
 
@@ -21,6 +21,7 @@ __all__ = [
     "mos",
     "mos_clip",
     "mos_study",
+    "opinions_file",
     "propose",
     "quality",
     "quality_table",

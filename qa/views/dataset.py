@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 from annotation.rules.taxonomy import EMOTIONS
 from annotation.views.words import EMOTION_NAMES
 from crawler.models import Check
+from crawler.selectors import is_large
 from qa import figures, selectors
 from qa.export.reports import statistics_tables
 from qa.export.tables import as_csv
@@ -98,7 +99,9 @@ def _in_words(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers() -> dict[str, Any]:
-    """The statistics, worked out again only when the labels have changed."""
+    """The statistics: those that were kept, where there are too many videos for a page; else worked out again when something has changed."""
+    if is_large() and (kept := selectors.last_report("dataset")):
+        return kept.numbers | {"measured_at": kept.created_at}
     key = f"qa.dataset_numbers.{selectors.dataset_version()}"
     numbers = cache.get(key)
     if numbers is None:

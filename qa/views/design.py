@@ -23,10 +23,10 @@ from qa.export.reports import simulation_tables
 from qa.export.tables import as_csv
 from qa.models import SimulationJob
 from qa.rules.protocol import CLASS_MIX, RUNGS, Settings
+from qa.rules.variants import MOST_SEED
 from qa.views.quality import RUNG_NAMES
 
 SHOWN_TRIALS = 20
-MOST_SEED = 2**31 - 1
 PROTOCOL_NAMES = {
     "ladder": gettext_lazy("the ladder"),
     "majority of 3": gettext_lazy("majority of 3"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -49,6 +50,7 @@ OUTCOME_NAMES = {
 }
 SHOWN_ROWS = 200
 MOST_COUNTED = 10_000
+OPINION_FILES = [f"{name}.{suffix}" for name in ("samples", "people") for suffix in ("csv", "parquet")]
 
 
 class BehindForm(forms.Form):
@@ -170,6 +172,17 @@ def quality_table(request: HttpRequest, name: str) -> HttpResponse:
     return response
 
 
+@require_safe
+@login_required
+@permission_required("qa.view_quality", raise_exception=True)
+def opinions_file(request: HttpRequest, name: str) -> FileResponse:
+    """What the three models say of everybody (people) and of every label (samples), whole, as it was last measured."""
+    path = settings.OPINIONS_DIR / name
+    if name not in OPINION_FILES or not path.is_file():
+        raise Http404
+    return FileResponse(path.open("rb"), as_attachment=True, filename=f"opinions-{name}")
+
+
 def _shown(field: forms.BoundField) -> Any:
     """What was asked for, a choice by its name."""
     return dict(getattr(field.field, "choices", ())).get(field.value(), field.value())
@@ -249,7 +262,8 @@ def _opinions() -> dict[str, Any] | None:
         "digits": 3,
     }
     listed = {key: [_with_rung(row) for row in report.numbers[key]] for key in ("labels", "hardest")}
-    return report.numbers | listed | {"when": report.created_at, "chart": chart}
+    files = [name for name in OPINION_FILES if (settings.OPINIONS_DIR / name).is_file()]
+    return report.numbers | listed | {"when": report.created_at, "chart": chart, "files": files}
 
 
 def _with_rung(row: dict[str, Any]) -> dict[str, Any]:
@@ -320,7 +334,7 @@ def _ladder_chart(ladder: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _history_chart() -> dict[str, Any] | None:
     """Fleiss' κ of each kept report."""
-    values = [report.numbers["agreement"]["overall"]["fleiss_kappa"]["value"] for report in selectors.report_history()]
+    values = selectors.kappa_history()
     if len(values) < 2:
         return None
     return {

@@ -19,11 +19,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from crawler.services import clips
 from qa import export, selectors, services, tasks
 from qa.models import Release
-from qa.rules.variants import BALANCED_LIMITS, TEST_VARIANT_SIZE, TITLES, VARIANTS
+from qa.rules.variants import BALANCED_LIMITS, MOST_SEED, TEST_VARIANT_SIZE, TITLES, VARIANTS
 
 SHOWN_DIFFERENCES = 200
 SHOWN_JOBS = 20
-MOST_SEED = 2**31 - 1
 MEDIA_NAMES = {
     "link": gettext_lazy("hard links"),
     "copy": gettext_lazy("copies"),

@@ -62,6 +62,9 @@ def test_agreement_reads_the_votes_of_the_label_round_only(checked):
     assert 0 < numbers["overall"]["fleiss_kappa"]["value"] < 1
     assert [row["emotion"] for row in numbers["by_emotion"]] == list(COUNTS)
     assert {row["group"] for row in numbers["by_group"]} == set("ABC")
+    for row in [*numbers["by_emotion"], *numbers["by_group"], *numbers["by_platform"]]:
+        assert set(row["others"]) == {"krippendorff_alpha", "gwet_ac1", "percent_agreement"}
+        assert all(found["low"] <= found["value"] <= found["high"] for found in row["others"].values())
     assert sum(row["num_samples"] for row in numbers["by_platform"]) == 37
     assert numbers["confidence"]["mean"] == pytest.approx(0.6)
     assert len(numbers["pairs"]) == 9  # three pairs in each of three groups
@@ -236,5 +239,5 @@ def test_a_second_opinion_is_written_whole(dataset, capsys, tmp_path):
         assert (lines[0].split(","), len(lines)) == (list(rows[0]), len(rows) + 1)
     assert len(list((tmp_path / "opinions").iterdir())) == 4
     (tmp_path / "file").write_text("")
-    with pytest.raises(CommandError, match="choose a folder"):
+    with pytest.raises(CommandError, match="choose a place that can be written"):
         call_command("second_opinion", out=tmp_path / "file")

@@ -52,6 +52,6 @@ def test_tables_of_a_stored_trial_say_what_came_out():
 
 
 def test_tables_of_stored_opinions_and_statistics_keep_their_columns(report):
-    opinions, statistics = numbers_of(selectors.opinions_numbers()), numbers_of(selectors.dataset_numbers())
+    opinions, statistics = numbers_of(selectors.opinions_numbers(selectors.opinions_fitted())), numbers_of(selectors.dataset_numbers())
     assert told(opinion_tables(stored(opinions))) == told(opinion_tables(opinions))
     assert told(statistics_tables(stored(statistics))) == told(statistics_tables(statistics))

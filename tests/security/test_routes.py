@@ -119,6 +119,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "qa:design": {"get": QUALITY, "post": QUALITY},
     "qa:design_table": {"get": QUALITY},
     "qa:quality_table": {"get": QUALITY},
+    "qa:opinions_file": {"get": QUALITY},
     "qa:ratio": {"get": QUALITY},
     "qa:rows": {"get": QUALITY},
     "qa:replace": {"post": PEOPLE},

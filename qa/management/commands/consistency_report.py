@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from qa import selectors
 from qa.export import reports, tables
+from qa.management.commands import writing
 
 
 class Command(BaseCommand):
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         shown += reports.agreement_tables(numbers["agreement"])
         text = tables.render(shown, numbers, format=options["format"], title="Consistency and agreement")
         if options["out"]:
-            options["out"].write_text(text, encoding="utf-8")
+            with writing(options["out"]):
+                options["out"].write_text(text, encoding="utf-8")
         else:
             self.stdout.write(text, ending="")

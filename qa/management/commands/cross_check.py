@@ -9,6 +9,7 @@ from annotation.models import Person
 from annotation.services import Conflict
 from qa import services
 from qa.export import reports, tables
+from qa.management.commands import seed_check
 from qa.rules.adjustment import POLICIES
 from qa.rules.consistency import PAIRINGS
 
@@ -29,8 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="why, for replace")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["seed"] < 0:
-            raise CommandError(f"--seed must be 0 or more, got {options['seed']}")
+        seed_check(options["seed"])
         try:
             getattr(self, options["action"])(options["stage"], options)
         except (ValidationError, Conflict) as error:

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from qa import figures, selectors
 from qa.export import reports, tables
+from qa.management.commands import writing
 
 
 class Command(BaseCommand):
@@ -24,12 +25,13 @@ class Command(BaseCommand):
             self.stdout.write(text, ending="")
             return
         folder: Path = options["out"]
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in named.items():
-            (folder / f"{name}.csv").write_text(tables.as_csv(table), encoding="utf-8")
-        for name, figure in figures.DATASET.items():
-            for theme in figures.THEMES:
-                (folder / f"{name}-{theme}.svg").write_text(figure(numbers, theme=theme), encoding="utf-8")
-        suffix = "txt" if options["format"] == "table" else options["format"]
-        (folder / f"statistics.{suffix}").write_text(text, encoding="utf-8")
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, table in named.items():
+                (folder / f"{name}.csv").write_text(tables.as_csv(table), encoding="utf-8")
+            for name, figure in figures.DATASET.items():
+                for theme in figures.THEMES:
+                    (folder / f"{name}-{theme}.svg").write_text(figure(numbers, theme=theme), encoding="utf-8")
+            suffix = "txt" if options["format"] == "table" else options["format"]
+            (folder / f"statistics.{suffix}").write_text(text, encoding="utf-8")
         self.stdout.write(f"{len(named)} tables and {len(figures.DATASET)} figures in {folder}")

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from crawler.services import Away
 from qa import services
 from qa.export import FORMATS, MEDIA
+from qa.management.commands import seed_check
 from qa.rules.variants import BALANCED_LIMITS, TEST_VARIANT_SIZE, VARIANTS
 
 
@@ -32,8 +33,9 @@ class Command(BaseCommand):
         parser.add_argument("--allow-short", action="store_true", help="take what there is when a variant asks for more")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["seed"] < 0:
-            raise CommandError(f"--seed must be 0 or more, got {options['seed']}")
+        seed_check(options["seed"])
+        if not options["variants"]:
+            raise CommandError(f"--variants names none: choose from {', '.join(VARIANTS)}")
         sizes = self._sizes(options)
         source = services.release_source()
         for variant in options["variants"]:  # all can be made, or none is begun

@@ -23,3 +23,5 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{options['file']}: {error.strerror}") from error
         self.stdout.write(f"{done.sets} sets, {done.samples:,} samples, {done.votes:,} new votes, {done.unchanged:,} were here already")
+        if done.strangers:
+            self.stdout.write(f"not counted until they are members of these groups: {', '.join(done.strangers)}")

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from qa import services
+from qa.management.commands import seed_check
 
 
 class Command(BaseCommand):
@@ -23,11 +24,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         out = options["out"] or Path(settings.RELEASES_DIR) / "imported"
         name = options["name"] or options["folder"].resolve().name
-        if options["seed"] < 0:
-            raise CommandError(f"--seed must be 0 or more, got {options['seed']}")
+        seed_check(options["seed"])
         try:
             release = services.dataset_import(options["folder"], name=name, out_dir=out, seed=options["seed"], media=options["media"])
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
+        except OSError as error:
+            raise CommandError(f"{options['folder']}: nothing was imported: {error}") from error
         parts = ", ".join(f"{split} {sum(counts.values()):,}" for split, counts in release.counts.items())
         self.stdout.write(f"{release.name}: {parts} in {release.path}")

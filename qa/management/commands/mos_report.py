@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from qa import figures, selectors
 from qa.export.reports import opinion_score_tables
 from qa.export.tables import FORMATS, render
+from qa.management.commands import writing
 from qa.models import MosStudy
 
 
@@ -26,8 +27,9 @@ class Command(BaseCommand):
         numbers = selectors.mos_numbers(study)
         shown = list(opinion_score_tables(numbers).values())
         if options["out"]:
-            options["out"].mkdir(parents=True, exist_ok=True)
             rated = [row for row in numbers["datasets"] if row["mean"] is not None]
-            for theme in figures.THEMES:
-                (options["out"] / f"mos-{theme}.svg").write_text(figures.opinion_scores(rated, theme=theme), encoding="utf-8")
+            with writing(options["out"]):
+                options["out"].mkdir(parents=True, exist_ok=True)
+                for theme in figures.THEMES:
+                    (options["out"] / f"mos-{theme}.svg").write_text(figures.opinion_scores(rated, theme=theme), encoding="utf-8")
         self.stdout.write(render(shown, numbers, format=options["format"], title=f"MOS study {study.name}"), ending="")

@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from qa import services
+from qa.management.commands import seed_check
 from qa.models import Release
 
 
@@ -25,8 +26,9 @@ class Command(BaseCommand):
         missing = [name for name in options["releases"] if name not in known]
         if missing:
             raise CommandError(f"no release is called {', '.join(missing)}")
-        if options["seed"] < 0 or (options["total"] is not None and options["total"] < 1):
-            raise CommandError("--seed must be 0 or more and --total 1 or more")
+        seed_check(options["seed"])
+        if options["total"] is not None and options["total"] < 1:
+            raise CommandError(f"--total must be 1 or more, got {options['total']}")
         chosen = {key: options[key] for key in ("seed", "margin", "confidence", "total")}
         try:
             study = services.mos_sample(options["study"], [known[name] for name in options["releases"]], **chosen)

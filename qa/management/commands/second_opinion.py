@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from qa import selectors
 from qa.export.opinions import write_opinions
 from qa.export.tables import FORMATS, Table, render
+from qa.management.commands import writing
 from qa.rules.truth import MODELS
 
 
@@ -24,10 +25,8 @@ class Command(BaseCommand):
         if options["limit"] < 1:
             raise CommandError(f"--limit must be 1 or more, got {options['limit']}")
         if options["out"]:
-            try:
-                write_opinions(options["out"], selectors.opinions_whole())
-            except OSError as error:
-                raise CommandError(f"--out {options['out']}: {error.strerror or error}; choose a folder that can be written") from error
+            with writing(options["out"]):
+                write_opinions(options["out"], selectors.opinions_whole(selectors.opinions_fitted()))
         numbers = selectors.second_opinion_numbers(model=options["model"], limit=options["limit"])
         people = Table("Ability of each person", ("person", "votes", "ability"), [tuple(row.values()) for row in numbers["people"]])
         hard = ("difficulty",) if options["model"] == "glad" else ()

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from qa import figures, selectors, services
 from qa.export.reports import simulation_tables
 from qa.export.tables import FORMATS, render
+from qa.management.commands import seed_check, writing
 from qa.rules.protocol import Settings
 
 MOST = 2_000_000
@@ -30,8 +31,9 @@ class Command(BaseCommand):
                 parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not 1 <= options["samples"] <= MOST or options["seed"] < 0:
-            raise CommandError(f"--samples must be 1..{MOST:,} and --seed 0 or more")
+        seed_check(options["seed"])
+        if not 1 <= options["samples"] <= MOST:
+            raise CommandError(f"--samples must be 1 to {MOST:,}, got {options['samples']:,}")
         chosen = {field.name: options[field.name] for field in fields(Settings) if field.name != "class_mix"}
         if options["mix_from_data"]:
             chosen["class_mix"] = tuple(selectors.class_mix())
@@ -42,8 +44,9 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         if options["out"]:
-            options["out"].mkdir(parents=True, exist_ok=True)
-            for theme in figures.THEMES:
-                (options["out"] / f"protocols-{theme}.svg").write_text(figures.protocols(found, theme=theme), encoding="utf-8")
+            with writing(options["out"]):
+                options["out"].mkdir(parents=True, exist_ok=True)
+                for theme in figures.THEMES:
+                    (options["out"] / f"protocols-{theme}.svg").write_text(figures.protocols(found, theme=theme), encoding="utf-8")
         numbers = found | {"seed": options["seed"], "settings": chosen}
         self.stdout.write(render(list(simulation_tables(found).values()), numbers, format=options["format"], title=self.help), ending="")

@@ -5,9 +5,9 @@ import { makeSortable } from "../table.js";
 const POLL_MS = 1500;
 
 async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!response.ok) return;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const asked = fetch(location.href, { headers: { Accept: "text/html" } });
+  const text = await asked.then((response) => (response.ok ? response.text() : "")).catch(() => "");
+  const page = new DOMParser().parseFromString(text, "text/html"); // empty while the server is away: it is asked again
   const fresh = page.getElementById("jobs");
   if (!fresh) return;
   document.getElementById("jobs").replaceWith(document.adoptNode(fresh));
