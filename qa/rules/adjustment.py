@@ -8,8 +8,10 @@ in it, so the rule answers one question at a time: given what is known now, whic
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import factorial, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,12 +242,12 @@ def search_best(
     if set(sizes.values()) != {3}:
         raise ValueError(f"the search needs three members in every group, got {sizes}")
     present = dict(start)
+    number = _num_allocations(present, genders)
+    if number > MAX_ALLOCATIONS:
+        raise ValueError(f"{number:,} allocations: too many groups for an exact search")
     score_of: dict[frozenset[int], float] = {}
     best: tuple[tuple[bool, float, float, int], Allocation, dict[str, float]] | None = None
-    searched = 0
-    for searched, assignment in enumerate(_allocations(present, genders), start=1):
-        if searched > MAX_ALLOCATIONS:
-            raise ValueError(f"more than {MAX_ALLOCATIONS:,} allocations: too many groups for an exact search")
+    for assignment in _allocations(present, genders):
         scores = {}
         for group in groups:
             trio = frozenset(person for person, other in assignment.items() if other == group)
@@ -260,7 +262,14 @@ def search_best(
     if best is None:
         raise ValueError("there is no member to allocate")
     mean, variance = mean_and_variance(np.array(list(best[2].values())))
-    return BestAllocation(best[1], best[2], mean, variance, searched)
+    return BestAllocation(best[1], best[2], mean, variance, number)
+
+
+def _num_allocations(present: Mapping[int, str], genders: Mapping[int, str]) -> int:
+    """How many _allocations() gives: per gender, the orders of a multiset."""
+    places = Counter((genders[person], group) for person, group in present.items())
+    people = Counter(genders[person] for person in present)
+    return prod(map(factorial, people.values())) // prod(map(factorial, places.values()))
 
 
 def _allocations(present: Mapping[int, str], genders: Mapping[int, str]) -> Iterator[dict[int, str]]:

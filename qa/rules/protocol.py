@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def _check(settings: Settings) -> None:
             raise ValueError(f"{name} must lie between 0 and 1, got {getattr(settings, name)}")
     if settings.num_groups < 2:
         raise ValueError("two groups or more are needed: an undecided sample goes to another group's leader")
-    if settings.spread < 0 or settings.confusion <= 0 or not 0 <= settings.hard_share <= 1:
+    if not (0 <= settings.spread < inf and 0 < settings.confusion < inf and 0 <= settings.hard_share <= 1):  # nor are they NaN
         raise ValueError("spread must be 0 or more, confusion above 0 and hard_share between 0 and 1")
 
 

@@ -21,6 +21,7 @@ from annotation.services.votes_file import number_of
 from crawler.models import Video
 from qa.models import CrossCheckItem, CrossCheckSet
 from qa.rules.consistency import STAGE_SETS
+from qa.selectors import reviewers
 from qa.services.crosscheck import STAGE
 
 COLUMNS = ("stage", "group", "set", "video", "previous_emotion", "annotator", "emotion")
@@ -47,6 +48,7 @@ class Imported:
     samples: int
     votes: int
     unchanged: int
+    strangers: list[str]  # who is no member of the group (any more): their answers are kept, and count once they are
 
 
 def cross_check_import(path: Path) -> Imported:
@@ -122,7 +124,12 @@ class _Import:
         sets = self._sets()
         samples = self._items(sets)
         votes = self._votes()
-        return Imported(len(sets), samples, votes, len(self.lines) - votes)
+        return Imported(len(sets), samples, votes, len(self.lines) - votes, self._strangers())
+
+    def _strangers(self) -> list[str]:
+        members = reviewers(self.groups.values()).values_list("user__username", "group__letter")
+        named = {(line.annotator, line.group) for line in self.lines}
+        return sorted(f"{name} of group {letter}" for name, letter in named - set(members))
 
     def _wrong(self, line: Line, problem: str) -> None:
         self.errors.append(f"{self.name}:{line.number}: {problem}")
@@ -179,9 +186,18 @@ class _Import:
         sets = {}
         for (stage, letter, index), emotion in emotions.items():
             origin = self.groups[letters[(letters.index(letter) + 1) % len(letters)]]
-            sets[stage, letter, index], _ = CrossCheckSet.objects.get_or_create(
+            found, _ = CrossCheckSet.objects.get_or_create(
                 stage=stage, origin=origin, index=index, defaults={"reviewer": self.groups[letter], "emotion": emotion, "seed": 0}
             )
+            if (found.reviewer_id, found.emotion) != (self.groups[letter].pk, emotion):
+                line = next(line for line in self.lines if (line.stage, line.group, line.index) == (stage, letter, index))
+                self._wrong(
+                    line,
+                    f"set {index} of stage {stage} from group {origin} is here already: of {found.emotion}, for group {found.reviewer}",
+                )
+            sets[stage, letter, index] = found
+        if self.errors:
+            raise BadLines(self.errors)
         return sets
 
     def _items(self, sets: dict[tuple[str, str, int], CrossCheckSet]) -> int:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from annotation.models import Assignment, Person, Vote
+from annotation.models import Assignment, Group, Person, Vote
 from annotation.rules.taxonomy import EMOTIONS
 from annotation.services import BadLines
 from qa import selectors, services
@@ -340,6 +340,24 @@ def test_sad_is_taken_for_sadness_and_unknown_columns_are_refused(cc_rows, tmp_p
     (tmp_path / "odd.csv").write_text("stage,group,mood\n")
     with pytest.raises(BadLines, match="column 'mood' is unknown"):
         services.cross_check_import(tmp_path / "odd.csv")
+
+
+def test_answers_of_people_who_are_no_members_are_told(cc_rows, tmp_path, capsys, groups):
+    """They would silently leave every sample of the group waiting."""
+    stranger = make_person("zoe")
+    cc_rows[0][5] = "zoe"
+    call_command("import_cross_check", str(write_csv(tmp_path / "cc.csv", cc_rows)))
+    assert capsys.readouterr().out.splitlines()[1] == "not counted until they are members of these groups: zoe of group A"
+    assert stranger.votes.count() == 1
+
+
+def test_sets_that_were_drawn_for_another_group_take_no_imported_answers(cc_rows, tmp_path, pilot):
+    services.cross_check_draw("sA", seed=1, pairing="cyclic")
+    CrossCheckSet.objects.filter(stage="sA", origin__letter="B", index=0).update(reviewer=Group.objects.get(letter="C"))
+    before = CrossCheckItem.objects.count()
+    with pytest.raises(BadLines, match="set 0 of stage sA from group B is here already: of Neutral, for group C"):
+        services.cross_check_import(write_csv(tmp_path / "cc.csv", cc_rows))
+    assert CrossCheckItem.objects.count() == before
 
 
 def test_the_next_stage_confirms_the_swaps_on_fresh_samples(proposed):
