@@ -4,7 +4,7 @@
 //   <figure class="chart" data-chart="line" data-source="loss-data"><figcaption>Loss</figcaption></figure>
 // or data-source="/some/url.json". In a module: lineChart(figure, data).
 //
-// line:  {x: [1, 2], xLabel, yLabel, yMin, yMax, series: [{name, values: [0.9, null], emotion?}]}
+// line:  {x: [1, 2], xLabel, yLabel, yMin, yMax, joined: true, series: [{name, values: [0.9, null], emotion?}]}
 // bar:   {labels: ["A", "B"], values: [3, 4], low: [2, 3], high: [4, 5], emotions: true, horizontal: true, yLabel, yMin, yMax, target}
 //        or series: [{name, values, emotion?}] for groups of bars
 // heat:  {rows: ["A"], columns: ["x", "y"], values: [[0.1, 0.9]], min, max, rowLabel, columnLabel, links: [["/a/x", "/a/y"]]}
@@ -94,7 +94,7 @@ function legend(figure, series) {
   figure.append(html("ul", { class: "legend" }, ...series.map((one, i) => html("li", { class: mark(one, i) }, one.name))));
 }
 
-/** Curves over a common x; a null leaves a gap. */
+/** Curves over a common x; a null leaves a gap, or with joined: true is passed over (a curve with fewer points than another). */
 export function lineChart(figure, data) {
   const write = writer(data);
   const width = widthOf(figure);
@@ -113,14 +113,15 @@ export function lineChart(figure, data) {
     const group = svg("g", { class: mark(one, index) });
     let pen = "M";
     let path = "";
+    const count = known(one.values).length;
     one.values.forEach((value, i) => {
       if (!Number.isFinite(value)) {
-        pen = "M";
+        if (!data.joined) pen = "M";
         return;
       }
       path += `${pen}${x(data.x[i]).toFixed(1)} ${y(value).toFixed(1)}`;
       pen = "L";
-      if (one.values.length <= 40) group.append(dot(x(data.x[i]), y(value), `${one.name}, ${data.x[i]}: ${write(value)}`));
+      if (count <= 40) group.append(dot(x(data.x[i]), y(value), `${one.name}, ${data.x[i]}: ${write(value)}`, count > 1 ? undefined : 5)); // a point alone is all that there is to see
     });
     group.prepend(svg("path", { class: "curve", d: path }));
     picture.append(group);
@@ -129,8 +130,8 @@ export function lineChart(figure, data) {
   table(figure, [data.xLabel || "x", ...data.series.map((one) => one.name)], data.x.map((at, i) => [at, ...data.series.map((one) => one.values[i])]), write);
 }
 
-function dot(cx, cy, text) {
-  const node = svg("circle", { class: "mark", cx, cy, r: 2.5 });
+function dot(cx, cy, text, r = 2.5) {
+  const node = svg("circle", { class: "mark", cx, cy, r });
   node.append(svg("title", {}, text));
   return node;
 }

@@ -16,7 +16,7 @@ export function chartOf(curves, metric) {
     const values = new Map(points.filter((row) => Number.isFinite(row[metric])).map((row) => [row[axis], row[metric]]));
     return values.size ? [{ name: box.dataset[name] || name, values: x.map((at) => values.get(at) ?? null) }] : [];
   });
-  return { x, xLabel: box.dataset[axis], series };
+  return { x, xLabel: box.dataset[axis], series, joined: true }; // an epoch's numbers stand many steps apart
 }
 
 function draw({ curves }) {
