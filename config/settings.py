@@ -279,24 +279,27 @@ CELERY_BEAT_SYNC_EVERY = 1  # each sending is written down at once: a beat that 
 
 
 def by_clock(task: str, *, expires_s: int, **when: Any) -> dict[str, Any]:
-    """An entry of the schedule. While no worker is there its messages do not pile up: each expires when the next is due."""
+    """An entry of the schedule. While no worker is there its messages do not pile up: each expires once the next ones are due.
+
+    Never before ten minutes: the clocks of two machines may differ.
+    """
     return {"task": task, "schedule": crontab(**when), "options": {"expire_seconds": expires_s}}
 
 
 MINUTE, HOUR, DAY = 60, 60 * 60, 24 * 60 * 60
 CELERY_BEAT_SCHEDULE = {
     "crawl-due-stages": by_clock("crawler.tasks.crawl_due_stages", minute="*/10", expires_s=10 * MINUTE),
-    "resume-stale-videos": by_clock("crawler.tasks.resume_stale", minute="*/5", expires_s=5 * MINUTE),
-    "distribute": by_clock("annotation.tasks.distribute", minute="*/5", expires_s=5 * MINUTE),
-    "expire-leases": by_clock("annotation.tasks.expire_leases", minute="*", expires_s=MINUTE),
-    "deliver-due": by_clock("annotation.tasks.deliver_due", minute="*", expires_s=MINUTE),
+    "resume-stale-videos": by_clock("crawler.tasks.resume_stale", minute="*/5", expires_s=10 * MINUTE),
+    "distribute": by_clock("annotation.tasks.distribute", minute="*/5", expires_s=10 * MINUTE),
+    "expire-leases": by_clock("annotation.tasks.expire_leases", minute="*", expires_s=10 * MINUTE),
+    "deliver-due": by_clock("annotation.tasks.deliver_due", minute="*", expires_s=10 * MINUTE),
     "quality-report": by_clock("qa.tasks.consistency_report", minute=0, hour=3, expires_s=DAY),
     "second-opinions": by_clock("qa.tasks.second_opinions", minute=20, hour=3, expires_s=DAY),
     "dataset-statistics": by_clock("qa.tasks.dataset_statistics", minute=5, expires_s=HOUR),
-    "resume-lost-releases": by_clock("qa.tasks.resume_lost_jobs", minute="*/5", expires_s=5 * MINUTE),
+    "resume-lost-releases": by_clock("qa.tasks.resume_lost_jobs", minute="*/5", expires_s=10 * MINUTE),
     "retention": by_clock("config.tasks.retention_sweep", minute=40, hour=4, expires_s=DAY),
     "prepare-releases": by_clock("training.tasks.prepare_releases", minute=30, expires_s=HOUR),
-    "resume-stale-runs": by_clock("training.tasks.resume_stale", minute="*/5", expires_s=5 * MINUTE),
+    "resume-stale-runs": by_clock("training.tasks.resume_stale", minute="*/5", expires_s=10 * MINUTE),
 }
 
 # --- API --------------------------------------------------------------------------------------------------------
