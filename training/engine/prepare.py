@@ -117,8 +117,8 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 def damaged(folder: Path) -> list[str]:
     """Proxies of the store whose bytes are not those that were written."""
-    entries = [e for e in store.read_index(folder).values() if e.proxy]
-    return [e.proxy for e in entries if not (folder / e.proxy).is_file() or _sha256(folder / e.proxy) != e.proxy_sha256]
+    newest = {e.proxy: e for e in store.read_index(folder).values() if e.proxy}  # a file touched since has two entries of one proxy
+    return [e.proxy for e in newest.values() if not (folder / e.proxy).is_file() or _sha256(folder / e.proxy) != e.proxy_sha256]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,6 +136,14 @@ def test_a_damaged_proxy_is_found(small_release, tiny):
     data[-9] ^= 1
     path.write_bytes(data)
     assert prepare.damaged(folder) == [entries[2].proxy]
+
+
+def test_a_proxy_written_anew_is_judged_by_its_newest_entry(small_release, tiny):
+    folder, entries, _ = made(small_release, tiny)
+    index = folder / "index.jsonl"
+    before = replace(entries[2], mtime_ns=1, proxy_sha256="0" * 64)  # of an earlier encoder, before the file was touched
+    index.write_text(before.line() + index.read_text())
+    assert prepare.damaged(folder) == []
 
 
 @pytest.mark.parametrize("rotation", [0, 90])
