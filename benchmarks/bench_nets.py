@@ -1,7 +1,7 @@
 """Every network of the registry at full size on one clip: parameters beside the published count, FLOPs, forward and backward time, peak memory.
 
 FLOPs are torch's own count (a multiplication and an addition are two) of a forward pass on the meta device. Each network is timed in a process of its own,
-on the GPU where there is one; on a processor with as many threads as OMP_NUM_THREADS says.
+on the GPU where there is one; else in processor seconds, which other work beside changes little, with as many threads as OMP_NUM_THREADS says.
 `python -m benchmarks.bench_nets NAME` measures one network.
 """
 
@@ -52,7 +52,7 @@ def measure(*, peers: bool = False, only: Sequence[str] = ()) -> dict[str, Any]:
     figures = {}
     for name in only or NETS:
         child = subprocess.run(
-            [sys.executable, "-m", "benchmarks.bench_nets", name], cwd=CHECKOUT, capture_output=True, text=True, timeout=600, check=False
+            [sys.executable, "-m", "benchmarks.bench_nets", name], cwd=CHECKOUT, capture_output=True, text=True, timeout=3600, check=False
         )
         if child.returncode:
             raise RuntimeError(f"{name}: {child.stderr.strip().splitlines()[-1]}")
@@ -100,12 +100,13 @@ def count_flops(net: Any) -> int:
 
 
 def timed(net: Any, video: Any, audio: Any) -> tuple[float, float]:
-    """Median seconds of a forward pass, and of forward and backward, on the two clips (batch norm wants two)."""
+    """Median seconds (processor seconds without a GPU) of a forward pass, and of forward and backward, on the two clips (batch norm wants two)."""
     import torch
 
     def now() -> float:
-        if video.is_cuda:
-            torch.cuda.synchronize()
+        if not video.is_cuda:
+            return time.process_time()
+        torch.cuda.synchronize()
         return time.perf_counter()
 
     took: dict[str, list[float]] = {"forward": [], "both": []}
