@@ -90,11 +90,14 @@ def _queue(person: Person, rung: str | None) -> list[Assignment]:
 
 
 def _kept_from(turn: Assignment, person: Person, now: datetime) -> bool:
-    """Ends a turn that must not come on this person's screen: the clip was taken down, or is of a kind that they asked not to see."""
+    """Ends a turn that must not come on this person's screen: the clip was taken down, or is of a kind that they asked not to see.
+
+    The expert's turns stay, since nobody comes after: such a clip is blurred until asked for, and can be skipped.
+    """
     if turn.sample.video.state != Video.State.ACCEPTED:
         sample_close_gone(turn.sample_id)
         return True
-    if not is_unwelcome(turn.sample, person):
+    if turn.rung == Rung.EXPERT or not is_unwelcome(turn.sample, person):
         return False
     turn.person = person
     try:

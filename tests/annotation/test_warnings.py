@@ -11,7 +11,7 @@ from annotation.services import assignment_next, assignment_skip, distribute, pr
 from annotation.services.people import opt_outs_known
 from annotation.views.words import WARNING_NAMES, workbench_words
 from crawler.models import Check
-from tests.annotation.conftest import Staff, hire
+from tests.annotation.conftest import Staff, hire, say
 from tests.factories import VideoFactory
 
 
@@ -71,6 +71,13 @@ def test_an_emotion_opted_out_of_is_kept_away_where_a_run_expects_it(staff: Staf
     expect(sample, "Fear")
     assert assignment_next(shy) is None
     assert assignment_next(other).current.sample_id == sample.pk
+
+
+def test_what_only_the_expert_can_settle_still_comes_to_the_expert(staff: Staff, sample: Sample) -> None:
+    Sample.objects.update(content_warning=["gore"])
+    for emotion in ("Fear", "Neutral", "Sadness", "Tension", "Relaxation"):
+        say(sample, emotion)
+    assert assignment_next(opt_out(staff.expert, "gore")).current.sample_id == sample.pk
 
 
 def test_a_clip_passed_on_goes_to_nobody_who_asked_not_to_see_it(staff: Staff, sample: Sample) -> None:
