@@ -164,7 +164,9 @@ def ask_all(
     Raises NoAnswer when the provider gives up, to be resumed; Unusable when more than MOST_UNUSABLE of the clips hold no picture.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    book, shown, replies = AnswerBook(folder / "answers.jsonl"), [], []
+    book = AnswerBook(folder / "answers.jsonl")
+    shown: list[Sample] = []
+    replies: list[Reply] = []
     for number, sample in enumerate(samples, 1):
         try:
             pictures = pictures_of(sample.path, asking)

@@ -146,8 +146,8 @@ class HttpModel:
         try:
             answer = json.loads(body)
             text, usage = answer["choices"][0]["message"]["content"] or "", answer.get("usage") or {}
-            tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
-            return Reply(text.strip(), *tokens, time.monotonic() - since)
+            asked_in, said_in = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
+            return Reply(text.strip(), asked_in, said_in, time.monotonic() - since)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise NoAnswer(f"{self.url}: not a chat completion ({error}): {body[:200]!r}") from error
 
