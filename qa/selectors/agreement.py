@@ -102,7 +102,13 @@ def _confidence(votes: VoteTable, facts: SampleFacts) -> dict[str, Any]:
     except ValueError as error:
         return {"mean": None, "why": str(error)}
     bins = [
-        {"from": float(low), "to": float(high), "votes": int(count), "confidence": _number(mean), "agreed": _number(share)}
+        {
+            "from": round(float(low), 6),
+            "to": round(float(high), 6),
+            "votes": int(count),
+            "confidence": _number(mean),
+            "agreed": _number(share),
+        }
         for low, high, count, mean, share in zip(
             found.edges[:-1], found.edges[1:], found.votes, found.confidence, found.agreed, strict=True
         )

@@ -26,11 +26,10 @@ def mos_items(study: MosStudy) -> QuerySet[MosItem]:
 def clips_there(files: Iterable[str]) -> set[str]:
     """Of the clips of our releases (train/00000012.mp4) those that may still be shown: only an accepted video has its number."""
     numbers = {int(PurePosixPath(file).stem): file for file in files}
-    wanted, found = list(numbers), set()
+    wanted, there = list(numbers), set[int | None]()
     for start in range(0, len(wanted), CHUNK):
-        there = Video.objects.filter(number__in=wanted[start : start + CHUNK]).values_list("number", flat=True)
-        found |= {numbers[number] for number in there}
-    return found
+        there.update(Video.objects.filter(number__in=wanted[start : start + CHUNK]).values_list("number", flat=True))
+    return {file for number, file in numbers.items() if number in there}
 
 
 def mos_next(study: MosStudy, person: Person) -> MosItem | None:

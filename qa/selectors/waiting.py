@@ -12,11 +12,11 @@ from qa.selectors.mos import mos_next
 
 def waiting_for(person: Person | None) -> dict[str, int]:
     """Counts by name; what is one's own is 0 for a user without a place among the people."""
-    is_expert = person is not None and person.role == Person.Role.EXPERT
+    studies = MosStudy.objects.all() if person and person.role == Person.Role.EXPERT else ()
     return {
         "turns": Assignment.objects.filter(person=person, state__in=LIVE).count() if person else 0,
         "tests": int(person is not None and person.role == Person.Role.ANNOTATOR and person.qualified_at is None),
-        "studies": sum(mos_next(study, person) is not None for study in MosStudy.objects.all()) if is_expert else 0,
+        "studies": sum(mos_next(study, person) is not None for study in studies) if person else 0,
         "reviews": reviews_waiting(),
         "stages": Stage.objects.filter(state__in=[Stage.State.PLANNED, Stage.State.RUNNING]).count(),
         "proposals": AdjustmentStep.objects.filter(state=AdjustmentStep.State.PROPOSED).count(),
