@@ -170,7 +170,7 @@ class Adapter:
         for item in (item for path in spec.get("items", []) for item in rulebook.walk(document.item, path, document.whole)):
             post = str(rulebook.first(item, spec["id"], document.whole) or "") if not isinstance(item, str) else item
             title = rulebook.first(item, spec.get("title", []), document.whole) if isinstance(item, dict) else ""
-            if re.fullmatch(self.facts["id_pattern"], post) and not self.is_advertisement(item):
+            if re.fullmatch(self.facts["id_pattern"], post):  # advertisements too: their own pages name them, as when they are only drawn
                 refs.append(self.ref(post, title))
         return refs
 
