@@ -58,6 +58,7 @@ class Seen:
     rule_version: str = ""
     repeats: int = 0  # list calls in a row that brought nothing new
     heard: int = 0  # list calls whose replies were read
+    waiting: bool = False  # for the answer to a call of the page's own: what is quiet then is not at its end
     refused: bool = False  # a call of the page's own was refused: no use in waiting
 
     @property
@@ -149,7 +150,7 @@ class Browser:
         try:
             driver = self.start()
             driver.get(url)
-            if self._wait_for_first(driver, kind, seen, min(deadline, time.monotonic() + budget.first_s)):
+            if self._wait_for_first(driver, kind, seen, time.monotonic() + budget.first_s, deadline):
                 self._scroll(driver, kind, seen, budget, deadline)
             self._leave(driver)
         except TimeoutException as error:
@@ -170,7 +171,7 @@ class Browser:
 
     def _look(self, driver: WebDriver, kind: str, seen: Seen) -> int:
         """Reads the page as it is drawn now, then its replies: whatever it has drawn, it had received before."""
-        here, text, risen = self._drawn(driver, kind)
+        here, text, risen = self._drawn(driver, kind, seen)
         news = self._listen(driver, kind, seen)
         refusal = seen.failure if seen.refused else None
         if urlsplit(here).path.rstrip("/").endswith("/login"):
@@ -182,7 +183,7 @@ class Browser:
         seen.failure = refusal or risen or seen.failure
         return news
 
-    def _drawn(self, driver: WebDriver, kind: str) -> tuple[str, str, Failure | None]:
+    def _drawn(self, driver: WebDriver, kind: str, seen: Seen) -> tuple[str, str, Failure | None]:
         """The page's address and text, and the wall that stands over what it shows. Raises Refused when it asks not to be used.
 
         Records whose script has removed itself are written back into the text: the variable outlives its script.
@@ -191,7 +192,8 @@ class Browser:
         rules = rules_for(self.adapter.name, kind)
         names = sorted({place["var_name"] for rule in rules for place in rule.data["locate"] if "var_name" in place})
         paths = [wall["xpath"] for wall in walls]
-        here, source, values, place, asked = driver.execute_script(scripts.snapshot(names), paths, sorted(robots.NAMES))
+        told = driver.execute_script(scripts.snapshot(names), paths, sorted(robots.NAMES))
+        here, source, values, place, asked, seen.waiting = told
         self.client.refuse_wish(here, robots.wishes(asked) & robots.NO_AI)
         text = source + "".join(f"\n{name} = {value};" for name, value in zip(names, values, strict=True) if value)
         return here, text, Failure(Outcome(walls[place]["outcome"]), walls[place]["name"]) if place >= 0 else None
@@ -226,13 +228,13 @@ class Browser:
         for host in filter(self.adapter.allows, calls):
             self.client.book(host, calls[host], sizes[host])
 
-    def _wait_for_first(self, driver: WebDriver, kind: str, seen: Seen, deadline: float) -> bool:
-        """Whether the list shows anything before the deadline; stops early at a wall."""
+    def _wait_for_first(self, driver: WebDriver, kind: str, seen: Seen, soon: float, deadline: float) -> bool:
+        """Whether the list shows anything soon, or before the deadline while a call is unanswered; stops early at a wall."""
         cards = self.adapter.clickable(kind)
         while not self._look(driver, kind, seen):
             if cards and not seen.stopped and driver.find_elements(By.XPATH, cards["card"]):
                 return True  # cards without addresses: they have to be opened
-            if seen.ended or seen.stopped or time.monotonic() > deadline:
+            if seen.ended or seen.stopped or time.monotonic() > (deadline if seen.waiting else min(soon, deadline)):
                 return False
             time.sleep(POLL_S)
         return True
@@ -247,7 +249,7 @@ class Browser:
                 clicked = self._open_cards(driver, cards, clicked, seen, budget, deadline)
             if seen.ended and (seen.heard or lowest):  # what was only drawn may be drawn only while in view
                 return
-            tallest, lowest, waiting = driver.execute_script(scripts.SCROLL)
+            tallest, lowest = driver.execute_script(scripts.SCROLL)
             seen.steps += 1
             time.sleep(POLL_S)
             news = self._look(driver, kind, seen)
@@ -255,7 +257,7 @@ class Browser:
             idle_s = time.monotonic() - last_news
             if news:
                 last_news = time.monotonic()
-            elif idle_s > budget.quiet_s * (3 if grown or waiting or not lowest else 1):
+            elif idle_s > budget.quiet_s * (10 if seen.waiting else 3 if grown or not lowest else 1):
                 return
 
     @staticmethod

@@ -12,7 +12,8 @@ const shown = (path) => {
   return false;
 };
 const wishes = [...document.querySelectorAll('meta[name]')].filter((meta) => arguments[1].includes(meta.name.toLowerCase()));
-return [location.href, document.documentElement?.outerHTML ?? '', values, arguments[0].findIndex(shown), wishes.map((meta) => meta.content)];
+const words = wishes.map((meta) => meta.content), waiting = Boolean(window.__replies?.waiting());
+return [location.href, document.documentElement?.outerHTML ?? '', values, arguments[0].findIndex(shown), words, waiting];
 """
 ADDRESS = "return location.href"
 SCROLL = """
@@ -20,22 +21,24 @@ const boxes = [document.scrollingElement, ...document.querySelectorAll('[data-e2
 for (const box of boxes) if (box) box.scrollTop += Math.max(300, (box.clientHeight || innerHeight) * 0.8);
 const tallest = Math.max(...boxes.filter(Boolean).map((box) => box.scrollHeight));
 const lowest = boxes.filter(Boolean).every((box) => box.scrollTop + (box === document.scrollingElement ? innerHeight : box.clientHeight) >= box.scrollHeight - 4);
-return [tallest, lowest, Boolean(window.__replies?.waiting())];
+return [tallest, lowest];
 """
 CLICK = "arguments[0].scrollIntoView?.({block: 'center'}); arguments[0].click();"
 REPLIES = "return window.__replies ? window.__replies() : []"
 LEAVE = "if (window.__replies) window.__replies.over = true"
-# Keeps what the page's own calls bring: lists may draw cards without addresses, or only those in view. Asked for its replies,
-# it waits for those still being read, since the page may have drawn them already; one that never ends is waited for once.
-# A page that sends its visitor on (to its sign-in page) takes what was not asked for yet along; not so when it is we who leave.
+# Keeps what the page's own calls bring: lists may draw cards without addresses, or only those in view. The page gets a reply once
+# its text is kept here, or after five seconds; one that never ends is waited for once. A page that sends its visitor on (to its
+# sign-in page) takes along what may not have arrived with us, which is known when we ask again; not so when it is we who leave.
 LISTEN = """
 (() => {
-  const kept = [], unread = new Set(), bag = '__replies'; let size = 0, waiting = 0;
+  const kept = [], unread = new Set(), bag = '__replies'; let size = 0, waiting = 0, told = 0;
   const keep = (url, text) => { if ((size += text.length) < 2e7) kept.push([String(url), text]); };
   const replies = async () => {
     await Promise.race([Promise.all(unread), new Promise((over) => setTimeout(over, 2000))]);
     unread.clear();
-    return kept.splice(0);
+    kept.splice(0, told);
+    told = kept.length;
+    return [...kept];
   };
   replies.waiting = () => waiting;
   Object.defineProperty(window, '__replies', { value: replies });
@@ -51,6 +54,7 @@ LISTEN = """
       const reply = await fetch_.apply(this, given);
       const reading = reply.clone().text().then((text) => keep(reply.url, text), () => {}).finally(() => unread.delete(reading));
       unread.add(reading);
+      await Promise.race([reading, new Promise((over) => setTimeout(over, 5000))]);
       return reply;
     } finally { waiting -= 1; }
   };
@@ -71,7 +75,8 @@ LISTEN = """
 
 
 def snapshot(names: Iterable[str]) -> str:
-    """The page at one moment: [address, source, these variables as JSON, place of the first wall in view or -1, its words to robots].
+    """The page at one moment: [address, source, these variables as JSON, place of the first wall in view or -1, its words to robots,
+    whether a call of its own is unanswered].
 
     One script, since a page that changes or leaves between two questions would be read half and half.
     """

@@ -145,6 +145,8 @@ def test_a_grid_that_is_away_is_unreachable_and_says_so(settings):
 class Drawn:
     """A driver whose page stays as it is, and whose own calls brought these replies, one look after another."""
 
+    waits: list = []  # as many looks as its first call takes to be answered
+
     def __init__(self, page: str, replies: list | None = None, robots: str = "") -> None:
         self.page, self.replies, self.robots = page, replies or [], robots
 
@@ -153,13 +155,15 @@ class Drawn:
 
     def execute_script(self, script: str, *given: object) -> object:
         if script == scripts.REPLIES:
+            if self.waits:
+                return self.waits.pop()
             found = self.replies.pop(0) if self.replies else []
             if isinstance(found, Exception):
                 raise found
             return found
         if script == scripts.SCROLL:
-            return [0, True, False]
-        return ["https://www.tiktok.com/tag/joy", self.page, [None] * script.count("JSON.stringify"), -1, [self.robots]]
+            return [0, True]
+        return ["https://www.tiktok.com/tag/joy", self.page, [None] * script.count("JSON.stringify"), -1, [self.robots], bool(self.waits)]
 
 
 RECORD = '{"__DEFAULT_SCOPE__": {"webapp.challenge-detail": {"itemList": []}}}'
@@ -179,12 +183,14 @@ def reading(db, settings, monkeypatch):
     """Reads a tag's list from such a driver; robots.txt is not asked."""
     settings.CRAWL_REPLICA = "127.0.0.1:1"
 
-    def read(drawn: Drawn, *, robots_exception: str = "no network in this test", delay_s: float = 0, quiet_s: float = 0.1):
+    def read(
+        drawn: Drawn, *, robots_exception: str = "no network in this test", delay_s: float = 0, quiet_s: float = 0.1, first_s: float = 0.3
+    ):
         client = client_for("tiktok", Manner(delay_s=delay_s, robots_exception=robots_exception))
         monkeypatch.setattr(client, "_robots", lambda host: robots.parse("", robots.PRODUCT))
         here = Browser(client)
         monkeypatch.setattr(here, "start", lambda: drawn)
-        return here.collect("https://www.tiktok.com/tag/joy", "tag", Budget(first_s=0.3, quiet_s=quiet_s))
+        return here.collect("https://www.tiktok.com/tag/joy", "tag", Budget(first_s=first_s, quiet_s=quiet_s))
 
     return read
 
@@ -223,6 +229,13 @@ def test_what_was_seen_before_the_browser_died_is_not_lost(reading, error):
     with pytest.raises(Interrupted) as end:
         reading(Drawn(EMPTY, [[reply(IDS[0])], error]), quiet_s=60)
     assert set(end.value.seen.posts) == {IDS[0]}
+
+
+def test_a_list_whose_call_is_slow_is_waited_for(reading):
+    """A crowded machine, or a slow line: neither makes a list empty, nor its end."""
+    page = Drawn(EMPTY, [[reply(IDS[0])], [reply(IDS[1], more=False)]])
+    page.waits = [[]] * 5
+    assert set(reading(page, first_s=0.0, quiet_s=60).posts) == set(IDS)
 
 
 def test_a_page_that_leaves_while_it_is_asked_ends_nothing(reading):
