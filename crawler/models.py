@@ -73,6 +73,8 @@ class Term(models.Model):
 class Video(models.Model):
     """One post of one platform, from the page where it was found to the numbered, cleaned clip."""
 
+    TAKEN_DOWN = "taken-down:"  # so begins the reason of a dropped video that somebody asked to have removed
+
     class State(models.TextChoices):
         DISCOVERED = "discovered"  # its address is known
         META = "meta"  # its page was read

@@ -84,7 +84,6 @@ class Release(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     verified_at = models.DateTimeField(null=True, blank=True, help_text="when its files were last compared with release.json")
     problems = models.JSONField(default=list, help_text="what that found wrong, one line each")
-    superseded_reason = models.CharField(max_length=200, blank=True, help_text="a label was re-opened or a video taken down since")
 
     class Meta:
         permissions = [("make_release", "Can export a release")]

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from annotation.models import Emotion, Prelabel
 from qa.models import Release
+from qa.selectors import releases_standing
 from training import launch
 from training.engine.recipes import RECIPES
 from training.models import Run, Schedule
@@ -34,11 +35,7 @@ def schedules() -> QuerySet[Schedule]:
 
 def release_newest(variant: str) -> Release | None:
     """The last release of a variant that is still good, or None."""
-    return Release.objects.filter(variant=variant, superseded_reason="").order_by("-created_at", "-pk").first()
-
-
-def releases_trainable() -> QuerySet[Release]:
-    return Release.objects.filter(superseded_reason="").order_by("-created_at", "-pk")
+    return releases_standing().filter(variant=variant).first()
 
 
 def run_curves(run: Run) -> dict[str, list[dict[str, Any]]]:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotation.services import hints_offered
 from qa.models import Release
+from qa.selectors import releases_standing
 from training import selectors, services
 from training.access import may_change, may_control, run_for, schedule_for
 from training.models import Run
@@ -67,7 +68,7 @@ class RunForm(RecipeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["release"].queryset = selectors.releases_trainable()  # type: ignore[attr-defined]  # the stubs know no field's choices
+        self.fields["release"].queryset = releases_standing()  # type: ignore[attr-defined]  # the stubs know no field's choices
 
 
 class ScheduleForm(RecipeForm):
@@ -94,7 +95,7 @@ def _page(request: HttpRequest, *, run_form: RunForm, schedule_form: ScheduleFor
         "schedule_form": schedule_form,
         "schedules": [(schedule, may_change(request.user, schedule)) for schedule in selectors.schedules()],
         "gpus": selectors.gpu_states(),
-        "has_releases": selectors.releases_trainable().exists(),
+        "has_releases": releases_standing().exists(),
     }
     return render(request, "training/runs.html", context, status=status)
 

@@ -95,7 +95,7 @@ def _reopen(video: Video, user: Any) -> None:
         raise ValidationError(
             "the clip itself is gone: it was kept for as long as turned-down clips are (RETAIN_REJECTED_DAYS)", code="gone"
         )
-    if video.reason.startswith("taken-down:"):
+    if video.reason.startswith(Video.TAKEN_DOWN):
         raise ValidationError("the video was taken down", code="gone")
     if last.number is not None:
         video.state, video.number, video.reason = State.ACCEPTED, last.number, ""
@@ -200,7 +200,7 @@ def _is_shared(name: str) -> bool:
 
 
 def _empty(video: Video, reason: str) -> None:
-    video.state, video.reason, video.number, video.accepted_at = State.DROPPED, f"taken-down: {reason}"[:200], None, None
+    video.state, video.reason, video.number, video.accepted_at = State.DROPPED, f"{Video.TAKEN_DOWN} {reason}"[:200], None, None
     video.doubted_at = video.stated_s = None
     video.title, video.author_hash, video.file, video.sha256, video.page_sha256, video.published_at = "", "", "", "", "", None
     video.hashtags, video.tags, video.media, video.raw, video.counts = [], [], [], {}, {}

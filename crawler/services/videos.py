@@ -118,7 +118,7 @@ def read_page(video: Video) -> None:
     """Stores what the post's page says, before any of its media is asked for."""
     stone = Tombstone.objects.filter(platform=video.platform, platform_id=video.platform_id).first()
     if stone:
-        _end(video, State.DROPPED, f"taken-down: {stone.reason}")
+        _end(video, State.DROPPED, f"{Video.TAKEN_DOWN} {stone.reason}")
         return
     page = page_of(video)
     if isinstance(page, Failure):

@@ -40,6 +40,7 @@ from qa.selectors.releases import (
     release_facts,
     release_jobs,
     releases,
+    releases_standing,
     simulation_jobs,
     votes_by_sample,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "release_facts",
     "release_jobs",
     "releases",
+    "releases_standing",
     "replacements",
     "reviewers",
     "rounds_of",

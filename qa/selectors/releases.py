@@ -153,6 +153,12 @@ def releases() -> QuerySet[Release]:
     return Release.objects.select_related("created_by").order_by("-created_at", "-pk")
 
 
+def releases_standing() -> QuerySet[Release]:
+    """Those that may still be trained on, newest first: none of their videos was taken down since."""
+    taken_down = ReleaseItem.objects.filter(video__state=Video.State.DROPPED, video__reason__startswith=Video.TAKEN_DOWN)
+    return releases().exclude(pk__in=taken_down.values("release"))
+
+
 def release_jobs() -> QuerySet[ReleaseJob]:
     """What was asked for on the site, newest first."""
     return ReleaseJob.objects.select_related("release", "created_by").order_by("-pk")

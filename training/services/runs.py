@@ -17,6 +17,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from qa.models import Release
+from qa.selectors import releases_standing
 from training.access import may_control
 from training.engine.recipes import overridden
 from training.models import Run, Schedule
@@ -39,7 +40,8 @@ def run_start(
 ) -> Run:
     """The queued run; when the same recipe, release, seed and overrides are queued or running already, that one.
 
-    Raises ValidationError for an unknown recipe, a field that it does not have, or a release whose folder is gone.
+    Raises ValidationError for an unknown recipe, a field that it does not have, or a release whose folder is gone or
+    of which a video was taken down.
     """
     overrides = dict(overrides or {})
     _check(recipe, release, seed, overrides, gpus)
@@ -64,6 +66,8 @@ def _check(recipe: str, release: Release, seed: int, overrides: dict[str, Any], 
         raise ValidationError(f"{gpus} GPUs is outside 0..64.", code="bad_gpus")
     if not release.folder.is_dir():
         raise ValidationError(f"The folder of release {release.name} is gone: export it again.", code="release_gone")
+    if not releases_standing().filter(pk=release.pk).exists():
+        raise ValidationError(f"A video of release {release.name} was taken down since: make a new release.", code="taken_down")
 
 
 def recipe_check(recipe: str, seed: int, overrides: dict[str, Any]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from django.conf import settings
 
 from qa.models import Release
+from qa.selectors import releases_standing
 from training import launch
 from training.engine.releases import manifest_hash
-from training.selectors import releases_trainable
 from training.services.children import child_run
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def releases_prepare() -> list[str]:
     if not settings.PREPARE_RELEASES:
         return []
     newest: dict[str, Release] = {}
-    for release in releases_trainable():
+    for release in releases_standing():
         newest.setdefault(release.variant, release)
     return [release.name for release in newest.values() if _has_clips(release) and not is_prepared(release) and _prepare(release)]
 

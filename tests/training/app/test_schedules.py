@@ -4,7 +4,10 @@ import pytest
 from django.core.exceptions import ValidationError
 from django_celery_beat.models import PeriodicTask
 
-from qa.models import Release
+from crawler.models import Video
+from crawler.services import video_takedown
+from qa.models import Release, ReleaseItem
+from tests.factories import VideoFactory
 from training import services, tasks
 from training.models import Run, Schedule
 
@@ -21,6 +24,17 @@ def newer(release: Release, **values: object) -> Release:
     return Release.objects.create(**{**fields, **values})
 
 
+def lose_a_video(release: Release) -> None:
+    """One of its videos is taken down; another only leaves the dataset."""
+    for reason in ("take-down", "second thoughts"):
+        video = VideoFactory()
+        ReleaseItem.objects.create(release=release, video=video, split="train", emotion="Fear")
+        if reason == "take-down":
+            video_takedown(video.pk, reason="the author asked")
+        else:
+            Video.objects.filter(pk=video.pk).update(state="dropped", reason=reason, number=None, accepted_at=None)
+
+
 def test_a_schedule_trains_on_each_new_release_once(schedule, release, dana):
     first = services.schedule_run(schedule.pk)
     assert (first.release, first.requested_by, first.schedule, first.overrides) == (release, dana, schedule, {"epochs": 1})
@@ -32,15 +46,17 @@ def test_a_schedule_trains_on_each_new_release_once(schedule, release, dana):
 
 def test_only_good_releases_of_its_variant_count(schedule, release):
     newer(release, name="balanced-1", variant="balanced")
-    newer(release, name="all-3", superseded_reason="a video was taken down")
+    lose_a_video(newer(release, name="all-3"))
     assert services.schedule_run(schedule.pk).release == release
 
 
-def test_an_older_release_is_not_new_when_the_last_one_is_superseded(schedule, release):
+def test_an_older_release_is_not_new_when_the_last_one_lost_a_video(schedule, release):
     second = newer(release)
     assert services.schedule_run(schedule.pk).release == second
-    Release.objects.filter(pk=second.pk).update(superseded_reason="a video was taken down")
+    lose_a_video(second)
     assert services.schedule_run(schedule.pk) is None
+    with pytest.raises(ValidationError, match="taken down since: make a new release"):
+        services.run_start(recipe="debug", release=second)
     third = newer(release, name="all-3")
     assert services.schedule_run(schedule.pk).release == third
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from qa.models import Release
+from crawler.services import video_takedown
+from qa.models import Release, ReleaseItem
+from tests.factories import VideoFactory
 from training import launch, services
 from training.tasks import prepare_releases
 
@@ -41,8 +43,9 @@ def test_a_release_whose_metadata_changed_is_prepared_again(with_clips):
 def test_only_the_newest_release_of_a_variant_is_prepared(with_clips):
     newer = Release.objects.create(name="all-2", variant="all", seed=1, path=with_clips.path + "-2", sha256="1" * 64, counts={})
     assert services.releases_prepare() == []  # the newer one has no clips
-    newer.superseded_reason = "withdrawn"
-    newer.save()
+    lost = VideoFactory()
+    ReleaseItem.objects.create(release=newer, video=lost, split="train", emotion="Fear")
+    video_takedown(lost.pk, reason="the author asked")
     assert services.releases_prepare() == ["all-1"]
 
 
