@@ -1,8 +1,9 @@
-"""The content policy: nothing from elsewhere, no inline script or style. The admin and the API browser obey it too."""
+"""What holds for every address: the content policy, which the admin and the API browser obey too, and that no address holds a NUL."""
 
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 
 POLICY = "; ".join(
@@ -27,3 +28,15 @@ class ContentPolicyMiddleware:
         response.headers.setdefault("Content-Security-Policy", POLICY)
         response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
         return response
+
+
+class NoNulMiddleware:
+    """Refuses an address with a NUL before anything looks it up: no name or number holds one, and PostgreSQL takes none."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("the address holds a NUL")
+        return self.get_response(request)

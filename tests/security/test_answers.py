@@ -95,6 +95,17 @@ def test_odd_addresses_are_refused_quietly(root, path):
     assert root.get(path).status_code in (200, 400, 404)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/dataset/lineage/?video=%00", "/quality/%00/rows/", "/samples/?clip=7%00", "/admin/auth/user/?q=%00", "/api/v1/samples?state=%00"],
+)
+def test_an_address_with_a_nul_is_refused_before_the_database_sees_it(root, path):
+    answer = root.get(path)
+    assert answer.status_code == 400
+    if path.startswith("/api/"):
+        assert answer.json()["code"]
+
+
 def test_a_form_without_its_token_is_refused(root):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.get(username="root"))
