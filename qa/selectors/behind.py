@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from annotation.models import Rung, Sample
+from annotation.models import Person, Rung, Sample, Vote
 from annotation.rules.taxonomy import EMOTIONS
 from qa.selectors.crosscheck import stage_reviews
 from qa.selectors.votes import label_votes
@@ -57,8 +57,11 @@ def samples_behind(asked: Behind) -> QuerySet[Sample]:
 def behind_rows(samples: Iterable[Sample]) -> list[dict[str, Any]]:
     """Each sample with its label and the votes that made it."""
     chosen = list(samples)
-    votes: dict[int, list[Any]] = defaultdict(list)
-    for vote in label_votes().filter(sample__in=[sample.pk for sample in chosen]).select_related("person__user").order_by("pk"):
+    cast = list(label_votes().filter(sample__in=[sample.pk for sample in chosen]).order_by("pk"))
+    people = Person.objects.select_related("user").in_bulk({vote.person_id for vote in cast})  # a few, with hundreds of votes
+    votes: dict[int, list[Vote]] = defaultdict(list)
+    for vote in cast:
+        vote.person = people[vote.person_id]
         votes[vote.sample_id].append(vote)
     return [{"sample": sample, "votes": votes[sample.pk]} for sample in chosen]
 

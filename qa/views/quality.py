@@ -48,7 +48,7 @@ OUTCOME_NAMES = {
     "undecided": gettext_lazy("more (undecided)"),
     "waiting": gettext_lazy("waiting"),
 }
-SHOWN_ROWS = 200
+SHOWN_ROWS = 100
 MOST_COUNTED = 10_000
 OPINION_FILES = [f"{name}.{suffix}" for name in ("samples", "people") for suffix in ("csv", "parquet")]
 
