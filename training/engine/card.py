@@ -47,17 +47,20 @@ those of the release. A clip without sound is read with an empty sound track. No
 def write_card(run: Path, recipe: Recipe, result: dict[str, Any]) -> None:
     made = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     start = ", ".join(f"{name} `{getattr(recipe, name)}`" for name in ("init_from", "init_video", "init_audio") if getattr(recipe, name))
-    values = {**result, "seed": recipe.seed, "epochs": recipe.epochs, "git_commit": made.get("git_commit") or "unknown"}
-    text = CARD.format(
-        **{k: v for k, v in values.items() if k not in ("video_branch", "audio_branch")},
-        network=recipe.network,
-        recipe=recipe.name,
-        classes=", ".join(recipe.classes),
-        scores="\n".join(_score_line(name, key, result) for name, key in (("ACC", "acc"), ("WA-F1", "wa_f1"), ("UAR", "uar"))),
-        branches="".join(_branch_line(branch, result) for branch in ("video", "audio")),
-        classwise="\n".join(_class_line(name, result) for name in recipe.classes),
-        start=start or "none, from scratch",
-    )
+    told = {
+        **result,
+        "seed": recipe.seed,
+        "epochs": recipe.epochs,
+        "git_commit": made.get("git_commit") or "unknown",
+        "network": recipe.network,
+        "recipe": recipe.name,
+        "classes": ", ".join(recipe.classes),
+        "scores": "\n".join(_score_line(name, key, result) for name, key in (("ACC", "acc"), ("WA-F1", "wa_f1"), ("UAR", "uar"))),
+        "branches": "".join(_branch_line(branch, result) for branch in ("video", "audio")),
+        "classwise": "\n".join(_class_line(name, result) for name in recipe.classes),
+        "start": start or "none, from scratch",
+    }
+    text = CARD.format(**told)
     (run / "README.md").write_text(text, encoding="utf-8")
 
 
