@@ -17,7 +17,7 @@ from kombu.utils.json import dumps
 class FolderChannel(filesystem.Channel):
     """Lets a message appear in the folder whole: kombu's own may be taken by a worker while it is still being written, and is lost."""
 
-    def _put(self, queue: Any, message: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:  # type: ignore[override]  # kombu names its arguments in two ways
         place = Path(self.data_folder_out, f"{round(monotonic() * 1000)}_{uuid4()}.{queue}.msg")
         draft = place.with_suffix(".part")
         draft.write_text(dumps(message), encoding="utf-8")
