@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Min, Sum
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError as BrokerError
@@ -161,7 +161,10 @@ def _alarms(found: Status) -> Iterator[str]:
         yield _("Beat has sent nothing for five minutes: start it, or nothing periodic happens.")
     for name, number in found.stuck.items():
         if number:
-            yield _("%(number)s %(name)s show no life and were not taken back: is a worker running?") % {"number": number, "name": name}
+            yield _("%(number)s %(name)s show no life and were not taken back: is a worker running?") % {
+                "number": number,
+                "name": pgettext("work", name),
+            }
     if found.failed_tasks:
         yield _("%(number)s tasks failed for good: look at them and send them again.") % {"number": found.failed_tasks}
     for row in rule_matches():

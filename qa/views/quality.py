@@ -84,7 +84,7 @@ def quality(request: HttpRequest) -> HttpResponse:
         context |= {
             "stages": [_stage(stage) for stage in numbers["stages"]],
             "agreement": numbers["agreement"],
-            "coefficients": [(title, numbers["agreement"]["overall"][name]) for name, title in TITLES.items()],
+            "coefficients": [(_(title), numbers["agreement"]["overall"][name]) for name, title in TITLES.items()],
             "overall_chart": _overall_chart(numbers["agreement"]),
             "emotion_chart": _estimates_chart(numbers["agreement"]["by_emotion"], "emotion", emotions=True),
             "slices": [
@@ -271,7 +271,7 @@ def _with_rung(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overall_chart(agreement: dict[str, Any]) -> dict[str, Any]:
-    found = {title: row for name, title in TITLES.items() if (row := agreement["overall"][name])["low"] is not None}
+    found = {_(title): row for name, title in TITLES.items() if (row := agreement["overall"][name])["low"] is not None}
     return {
         "labels": list(found),
         "values": [row["value"] for row in found.values()],
