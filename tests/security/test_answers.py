@@ -97,7 +97,14 @@ def test_odd_addresses_are_refused_quietly(root, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/dataset/lineage/?video=%00", "/quality/%00/rows/", "/samples/?clip=7%00", "/admin/auth/user/?q=%00", "/api/v1/samples?state=%00"],
+    [
+        "/dataset/lineage/?video=%00",
+        "/quality/%00/rows/",
+        "/samples/?clip=7%00",
+        "/admin/auth/user/?q=%00",
+        "/status/audit/?who=%00",
+        "/api/v1/samples?state=%00",
+    ],
 )
 def test_an_address_with_a_nul_is_refused_before_the_database_sees_it(root, path):
     answer = root.get(path)
