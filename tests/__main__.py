@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
     failures: list[str] = []
     with servers.postgres() as postgres_url, servers.redis() as redis_url:
         env = {**os.environ, "TEST_REDIS_URL": redis_url, "TEST_POSTGRES_URL": postgres_url}
+        env.setdefault("OMP_WAIT_POLICY", "passive")  # as training/engine/__init__.py, also where torch is loaded before it
         on_postgres = {**env, "DATABASE_URL": postgres_url}
         if arguments:
             steps = [

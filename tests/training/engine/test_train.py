@@ -237,6 +237,14 @@ def test_a_loss_that_explodes_stops_the_run(release, tmp_path, capsys):
     assert "lower lr" in capsys.readouterr().err
 
 
+def test_threads_that_wait_for_each_other_sleep():
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | {"OMP_DISPLAY_ENV": "true"}
+    shown = subprocess.run(
+        [sys.executable, "-m", "training.engine.train", "--help"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in shown.stderr
+
+
 @pytest.mark.slow
 def test_sigterm_from_outside_ends_with_3_and_a_kill_can_be_resumed(whole, release, tmp_path):
     folder = tmp_path / "run"
