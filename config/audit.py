@@ -14,7 +14,6 @@ from typing import Any
 from celery import current_task
 from django.apps import apps
 from django.conf import settings
-from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 from django.http import HttpRequest, HttpResponse
@@ -133,8 +132,6 @@ def connect() -> None:
     user, group = apps.get_model("auth.User"), apps.get_model("auth.Group")
     for through in (user.groups.through, user.user_permissions.through, group.permissions.through):
         m2m_changed.connect(_powers_changed, sender=through, weak=False, dispatch_uid=f"audit.{through.__name__}")
-    user_logged_in.connect(_signed_in, weak=False, dispatch_uid="audit.in")
-    user_logged_out.connect(_signed_out, weak=False, dispatch_uid="audit.out")
 
 
 def _values(row: Model) -> dict[str, Any]:
@@ -204,14 +201,3 @@ def _power(instance: Model, action: str, field: str, names: list[str]) -> None:
     told = {field: names}
     given = action == "post_add"
     record(Event.Kind.CHANGED, instance, before={} if given else told, after=told if given else {})
-
-
-def _signed_in(request: HttpRequest, user: Any, **kwargs: Any) -> None:
-    from config.signin import key_of
-
-    record(Event.Kind.SIGNED_IN, user, request=request, user=user, key=key_of(user.get_username()))
-
-
-def _signed_out(request: HttpRequest, user: Any, **kwargs: Any) -> None:
-    if user is not None:
-        record(Event.Kind.SIGNED_OUT, user, request=request, user=user)

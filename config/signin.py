@@ -16,7 +16,7 @@ from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
-from django.contrib.auth.signals import user_login_failed
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.contrib.auth.views import LoginView
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
@@ -102,6 +102,8 @@ def key_of(username: str) -> str:
 
 
 def connect() -> None:
+    user_logged_in.connect(_signed_in, weak=False, dispatch_uid="signin.in")
+    user_logged_out.connect(_signed_out, weak=False, dispatch_uid="signin.out")
     user_login_failed.connect(_failed, weak=False, dispatch_uid="signin.failed")
 
 
@@ -112,6 +114,15 @@ def _failed(credentials: dict[str, Any], request: HttpRequest | None = None, **k
     account = User.objects.filter(username=name).first()
     kind = Event.Kind.SIGN_IN_REFUSED if getattr(request, "_sign_in_refused", False) else Event.Kind.SIGN_IN_FAILED
     audit.record(kind, account or "a name that no account has", what="auth.User", request=request, key=key_of(name))
+
+
+def _signed_in(request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    audit.record(Event.Kind.SIGNED_IN, user, request=request, user=user, key=key_of(user.get_username()))
+
+
+def _signed_out(request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    if user is not None:
+        audit.record(Event.Kind.SIGNED_OUT, user, request=request, user=user)
 
 
 def sessions_end(user: Any, *, keep: str | None = None) -> int:
