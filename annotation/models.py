@@ -316,6 +316,9 @@ class GoldItem(models.Model):
     hidden = models.BooleanField(default=True, help_text="may be mixed into the work")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    def __str__(self) -> str:
+        return f"video {self.video_id}"
+
 
 class QualificationAttempt(models.Model):
     """One try at one part of the labelling test (Sec. III-B)."""
