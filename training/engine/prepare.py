@@ -21,6 +21,7 @@ import torch
 from safetensors.numpy import save
 
 from training.engine import audio, clips, store
+from training.engine.console import tells_in_one_line
 from training.engine.recipes import RECIPES, Recipe, overridden
 from training.engine.releases import PARTS, Sample, samples_of
 
@@ -76,7 +77,7 @@ def make_proxy(sample: Sample, folder: Path, recipe: Recipe) -> store.Entry:
     """Decodes one clip and writes its proxy; the entry tells of the error if it cannot."""
     name, size, mtime_ns = store.key_of(sample)
     try:
-        digest = _sha256(sample.path)
+        digest = sha256_of(sample.path)
         path = folder / digest[:2] / f"{digest}.safetensors"
         tensors = _tensors(sample.path, recipe)
         data = save(tensors)
@@ -103,7 +104,7 @@ def _tensors(path: Path, recipe: Recipe) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -118,9 +119,10 @@ def _write_whole(path: Path, data: bytes) -> None:
 def damaged(folder: Path) -> list[str]:
     """Proxies of the store whose bytes are not those that were written."""
     newest = {e.proxy: e for e in store.read_index(folder).values() if e.proxy}  # a file touched since has two entries of one proxy
-    return [e.proxy for e in newest.values() if not (folder / e.proxy).is_file() or _sha256(folder / e.proxy) != e.proxy_sha256]
+    return [e.proxy for e in newest.values() if not (folder / e.proxy).is_file() or sha256_of(folder / e.proxy) != e.proxy_sha256]
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.prepare", description=__doc__)
     parser.add_argument("--release", type=Path, required=True)
@@ -135,10 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = store.store_folder(options.release, recipe)
     if options.verify:
         return _report([f"{folder / name}: its checksum differs; delete it and prepare again" for name in damaged(folder)])
-    try:
-        samples = [s for part in PARTS for s in samples_of(options.release, part, recipe.classes)]
-    except ValueError as error:
-        return _report([str(error)])
+    samples = [s for part in PARTS for s in samples_of(options.release, part, recipe.classes)]
     entries = prepare(samples, folder, recipe, workers=options.workers, progress=_print_progress)
     print(f"{sum(not e.error for e in entries)} of {len(entries)} clips prepared in {folder}")
     return _report([e.error for e in entries if e.error])

@@ -14,6 +14,7 @@ import numpy as np
 from training.engine.recipes import EMOTIONS, POLARITY, Recipe
 
 PARTS = ("train", "test")
+FORMAT_VERSION = 1  # of release.json
 SPELLINGS = {"Sad": "Sadness"}  # the published data set writes Sad
 
 
@@ -32,12 +33,19 @@ def samples_of(release: Path, part: str, classes: Sequence[str]) -> list[Sample]
     if not manifest.is_file():
         raise ValueError(f"{manifest} is not there; give a release folder made by export_variants, with train/ and test/ inside")
     samples = []
-    for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(manifest).split("\n"), 1):  # no other character ends a line: a title may hold U+2028
         if line.strip():
             samples.append(_sample(manifest, number, line, classes))
     if not samples:
         raise ValueError(f"{manifest} lists no clip; export a release that has some in its {part} part")
     return samples
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 ({error}); export the release again") from error
 
 
 def _sample(manifest: Path, number: int, line: str, classes: Sequence[str]) -> Sample:
@@ -89,7 +97,21 @@ def for_release(recipe: Recipe, release: Path) -> Recipe:
 
 def release_facts(release: Path) -> dict[str, Any]:
     path = release / "release.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return facts_of(path.read_bytes(), path) if path.is_file() else {}
+
+
+def facts_of(content: bytes, where: object) -> dict[str, Any]:
+    """What a release.json says. Raises ValueError if it is none, or of another format than this program reads."""
+    try:
+        facts = json.loads(content)
+        made = facts.get("format_version", FORMAT_VERSION)
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{where} is no JSON object ({error}); export the release again") from error
+    if made != FORMAT_VERSION:
+        raise ValueError(
+            f"{where} is of format {made}, and this program reads {FORMAT_VERSION}; use the version of the program that made it"
+        )
+    return facts
 
 
 def manifest_hash(release: Path) -> str:

@@ -1,5 +1,6 @@
 """Shards that come in over the wire, once, leave a release that training can read."""
 
+import hashlib
 import io
 import json
 import re
@@ -14,7 +15,7 @@ from tests import objects
 from tests.training.engine.media import EMOTIONS, write_clip
 from training.engine import shards, store
 from training.engine.prepare import damaged
-from training.engine.releases import samples_of
+from training.engine.releases import for_release, samples_of
 from training.engine.usable import usable_samples
 
 
@@ -79,6 +80,78 @@ def test_a_shard_that_breaks_off_is_gone_on_with(served, tmp_path, tiny, capsys)
     (folder / "train-000000.tar").write_bytes(whole)
     assert shards.main(command) == 0
     assert [sample.name for sample in samples_of(out, "train", EMOTIONS)] == ["train/1.mp4", "train/2.mp4"]
+
+
+def test_a_shard_cut_between_two_clips_is_not_taken_for_a_whole_one(served, tmp_path, tiny, capsys):
+    folder, address = served
+    shard = write_shard(folder / "train-000000.tar", ["1", "2"], tmp_path)
+    with tarfile.open(shard) as whole:
+        start = whole.getmember("2.json").offset
+    shard.write_bytes(shard.read_bytes()[:start])
+    assert shards.main([f"{address}/train-000000.tar", "--out", str(tmp_path / "release"), "--recipe", "debug"]) == 1
+    error = capsys.readouterr().err
+    assert "train-000000.tar: it breaks off" in error
+    assert "run it again to go on" in error
+
+
+@pytest.fixture
+def sharded(tmp_path, served):
+    """(folder, address of its release.json) of a release of two shards and three clips."""
+    folder, address = served
+    (folder / "shards").mkdir()
+    files = {"train/metadata.jsonl": {"sha256": "", "bytes": 0}}
+    for part, names in (("train", ["1", "2"]), ("test", ["3"])):
+        data = write_shard(folder / "shards" / f"{part}-000000.tar", names, tmp_path).read_bytes()
+        files[f"shards/{part}-000000.tar"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    facts = {"format_version": 1, "classes": list(EMOTIONS), "polarity": ["neutral"] * 6, "num_clips": 3, "files": files}
+    (folder / "release.json").write_text(json.dumps(facts))
+    return folder, f"{address}/release.json"
+
+
+def test_release_json_stands_for_all_its_shards_and_gives_its_classes(sharded, tmp_path, tiny):
+    out = tmp_path / "release"
+    assert shards.main([sharded[1], "--out", str(out), "--recipe", "debug"]) == 0
+    assert [len(samples_of(out, part, EMOTIONS)) for part in ("train", "test")] == [2, 1]
+    assert for_release(tiny, out).polarity == ("neutral",) * 6
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_clips": 4}, "tells of 4 clips, and its shards held 3"),
+        ({"files": {}}, "that release has no shards; export it with --format shards"),
+        ({"format_version": 2}, "is of format 2, and this program reads 1"),
+        ({"files": {"shards/train-000000.tar": {"sha256": "0" * 64, "bytes": 9}}}, "bytes came that are not the 9 of release.json"),
+    ],
+)
+def test_what_release_json_does_not_tell_of_is_refused(sharded, tmp_path, capsys, change, said):
+    manifest = sharded[0] / "release.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    assert shards.main([sharded[1], "--out", str(tmp_path / "release"), "--recipe", "debug"]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "release" / "release.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"1.json": b'{"label": "Fear"}'}, "clip 1 has no media in it; export the release with its media"),
+        ({"1.mp4": b"x"}, "clip 1 has no JSON in it"),
+        ({"1.json": b'{"label": "Fear", "sha256": "00"}', "1.mp4": b"x"}, "1.mp4 is not the clip that its JSON tells of"),
+        ({"1.json": b"[]"}, "1.json is no JSON object"),
+    ],
+)
+def test_a_clip_that_is_not_what_its_json_says_is_refused(tmp_path, capsys, members, said):
+    path = tmp_path / "train-000000.tar"
+    with tarfile.open(path, "w") as shard:
+        for name, content in members.items():
+            facts = tarfile.TarInfo(name)
+            facts.size = len(content)
+            shard.addfile(facts, io.BytesIO(content))
+    assert shards.main([str(path), "--out", str(tmp_path / "release"), "--recipe", "debug"]) == 1
+    assert f"{path}: {said}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
