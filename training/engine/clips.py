@@ -21,7 +21,11 @@ class Unusable(ValueError):
 
     def __init__(self, path: Path | str, why: str, remedy: str = "take it out of metadata.jsonl, or put a whole file in its place") -> None:
         super().__init__(f"{path}: {why}; {remedy}")
-        self.path, self.why = Path(path), why
+        self.given = path, why, remedy
+
+    def __reduce__(self) -> tuple[type[Unusable], tuple[Path | str, str, str]]:
+        """A loader's process sends it to the one that trains."""
+        return Unusable, self.given
 
 
 def frame_count(path: Path) -> int:
@@ -29,7 +33,10 @@ def frame_count(path: Path) -> int:
     with _opened(path) as container:
         if not container.streams.video:
             return 0
-        return sum(1 for packet in container.demux(video=0) if packet.size)
+        try:
+            return sum(1 for packet in container.demux(video=0) if packet.size)
+        except av.FFmpegError as error:
+            raise Unusable(path, f"its picture breaks off ({error})") from error
 
 
 def duration_s(path: Path) -> float:

@@ -6,7 +6,7 @@ nor a resumed run changes it. Shapes: S snippets, T frames, H W height and width
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,13 @@ class ClipDataset(Dataset):
             coefficients = clip.mfcc()
             item["audio"], item["has_audio"] = audio_of(coefficients, self.recipe), coefficients is not None
         return item
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[dict[str, Any]] | clips.Unusable:
+        """A batch's items. What cannot be used is handed over: raised in a loader's process it would come as a traceback in a text."""
+        try:
+            return [self[key] for key in keys]
+        except clips.Unusable as error:
+            return error
 
     def _clip(self, index: int) -> Clip:
         if self.folder is None:
@@ -182,11 +189,17 @@ def even_batches(num_samples: int, batch_size: int, *, epoch: int = 0, rank: int
     return [[(epoch, i) for i in mine[k : k + batch_size]] for k in range(0, len(mine), batch_size)]
 
 
-def loader(dataset: ClipDataset, batches: list[list[tuple[int, int]]], *, workers: int, pin: bool = False) -> DataLoader:
-    return DataLoader(dataset, batch_sampler=batches, num_workers=min(workers, len(batches)), collate_fn=collate, pin_memory=pin)  # type: ignore[arg-type]  # any sequence of batches will do
+def loader(dataset: ClipDataset, batches: list[list[tuple[int, int]]], *, workers: int, pin: bool = False) -> Iterator[Batch]:
+    """The batches, read by that many processes. Raises Unusable for a clip that cannot be read."""
+    for batch in DataLoader(dataset, batch_sampler=batches, num_workers=min(workers, len(batches)), collate_fn=collate, pin_memory=pin):  # type: ignore[arg-type]  # any sequence of batches will do
+        if isinstance(batch, clips.Unusable):
+            raise batch
+        yield batch
 
 
-def collate(items: Sequence[dict[str, Any]]) -> Batch:
+def collate(items: Sequence[dict[str, Any]] | clips.Unusable) -> Batch | clips.Unusable:
+    if isinstance(items, clips.Unusable):
+        return items
     stacked: dict[str, Any] = {
         key: torch.stack([item[key] for item in items]) if key in items[0] else None for key in ("video", "audio", "soft")
     }

@@ -44,6 +44,8 @@ def opinions_on(
 ) -> Answers:
     """The network's opinions on every sample of the dataset, gathered from all processes."""
     processes = processes or Processes()
+    if not len(dataset):
+        raise ValueError("no clip of the part to be scored can be used; the reasons are above")
     batches = even_batches(len(dataset), recipe.batch_size, epoch=epoch, rank=processes.rank, world=processes.world)
     loss = EPCELoss(recipe.polarity, recipe.gamma, reduction="none").to(device)
     net.eval()

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from training.engine import audio, clips
 from training.engine.recipes import Recipe
@@ -89,14 +89,24 @@ class StoredClip:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise clips.Unusable(path, "the prepared proxy is gone", "run training.engine.prepare again")
-        self._file = safe_open(str(path), framework="numpy")
+        self._path = path
+        try:
+            self._file = safe_open(str(path), framework="numpy")
+        except (SafetensorError, OSError) as error:
+            raise self._damaged(error) from error
         self._keys = set(self._file.keys())
         self._offsets = self._file.get_tensor("offsets") if "offsets" in self._keys else np.zeros(1, np.int64)
         self.num_frames = len(self._offsets) - 1
 
     def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         data = self._file.get_slice("jpeg")
-        return np.stack([self._decode(data[int(self._offsets[i]) : int(self._offsets[i + 1])]) for i in indices])
+        try:
+            return np.stack([self._decode(data[int(self._offsets[i]) : int(self._offsets[i + 1])]) for i in indices])
+        except OSError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> clips.Unusable:
+        return clips.Unusable(self._path, f"the prepared proxy is damaged ({error})", "delete it and run training.engine.prepare again")
 
     @staticmethod
     def _decode(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.engine import clips
 from training.engine.prepare import Progress, prepare
 from training.engine.recipes import Recipe
 from training.engine.releases import Sample
@@ -25,9 +26,10 @@ class UsableSamples:
 def usable_samples(samples: Sequence[Sample], release: Path, recipe: Recipe, *, progress: Progress | None = None) -> UsableSamples:
     """The samples that can be used. Raises ValueError if more than the recipe's max_unusable share cannot."""
     if recipe.store == "off":
-        return UsableSamples(list(samples), [], None)
-    folder = store_folder(release, recipe)
-    entries = prepare(samples, folder, recipe, workers=recipe.workers, progress=progress)
+        folder, entries = None, opened(samples, progress)
+    else:
+        folder = store_folder(release, recipe)
+        entries = prepare(samples, folder, recipe, workers=recipe.workers, progress=progress)
     reasons = [_why_not(entry, recipe) for entry in entries]
     told = [f"left out {sample.path}: {why}" for sample, why in zip(samples, reasons, strict=True) if why]
     for line in told:
@@ -39,6 +41,19 @@ def usable_samples(samples: Sequence[Sample], release: Path, recipe: Recipe, *, 
         )
     kept = [i for i, why in enumerate(reasons) if not why]
     return UsableSamples([samples[i] for i in kept], [entries[i] for i in kept], folder)
+
+
+def opened(samples: Sequence[Sample], progress: Progress | None) -> list[Entry]:
+    """What of each clip can be known without decoding it. One that breaks in its middle is found only when it is read, and ends the run."""
+    entries = []
+    for number, sample in enumerate(samples, 1):
+        try:
+            entries.append(Entry(sample.name, 0, 0, frames=clips.frame_count(sample.path)))
+        except clips.Unusable as error:
+            entries.append(Entry(sample.name, 0, 0, error=str(error)))
+        if progress:
+            progress(number, len(samples), sample.name)
+    return entries
 
 
 def _why_not(entry: Entry, recipe: Recipe) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.training.engine.media import EMOTIONS, write_clip, write_release
-from training.engine import data
+from training.engine import clips, data
 from training.engine.recipes import RECIPES, overridden
 from training.engine.releases import Sample, manifest_hash, samples_of, split_validation
 from training.engine.store import SourceClip
@@ -176,7 +176,9 @@ def test_validation_is_drawn_from_every_class_and_the_parts_share_nothing():
     assert split_validation(samples, 0.0, seed=1)[1] == []
 
 
-def test_clips_that_cannot_be_used_are_named_and_too_many_stop_the_run(tiny, tmp_path, capsys):
+@pytest.mark.parametrize("kept", ["auto", "off"])
+def test_clips_that_cannot_be_used_are_named_and_too_many_stop_the_run(tiny, tmp_path, capsys, kept):
+    tiny = overridden(tiny, {"store": kept})
     folder = write_release(tmp_path / "release", train=2)
     (folder / "train" / "Fear_0.mp4").write_bytes(b"broken")
     write_clip(folder / "train" / "Neutral_1.mp4", frames=5)
@@ -190,3 +192,17 @@ def test_clips_that_cannot_be_used_are_named_and_too_many_stop_the_run(tiny, tmp
     assert "Fear_0.mp4: it cannot be opened" in said
     assert "5 frames, fewer than min_frames 16" in said
     assert "Tension_0.mp4: the file is not there" in said
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_clip_that_breaks_while_it_is_read_ends_the_run_with_its_name(tiny, tmp_path, monkeypatch, workers):
+    def broken(self, indices):
+        raise clips.Unusable(self.path, "its picture cannot be decoded")
+
+    samples = [Sample(write_clip(tmp_path / "one.mp4"), "train/one.mp4", 0)]
+    monkeypatch.setattr(SourceClip, "frames", broken)
+    dataset = data.ClipDataset(samples, tiny, folder=None, entries=[], random=False)
+    with pytest.raises(clips.Unusable) as refused:
+        next(data.loader(dataset, [[(1, 0)]], workers=workers))
+    assert str(refused.value).startswith(f"{tmp_path}/one.mp4: its picture cannot be decoded; take it out")
+    assert "\n" not in str(refused.value)

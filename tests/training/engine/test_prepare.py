@@ -171,6 +171,18 @@ def test_a_proxy_that_is_gone_says_what_to_run(tmp_path):
         store.StoredClip(tmp_path / "none.safetensors")
 
 
+def test_a_damaged_proxy_says_what_to_do(small_release, tiny):
+    folder, entries, _ = made(small_release, tiny)
+    proxy = folder / entries[0].proxy
+    whole = proxy.read_bytes()
+    proxy.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(clips.Unusable, match="damaged"):
+        store.StoredClip(proxy)
+    proxy.write_bytes(whole.replace(b"\xff\xd8\xff\xe0", b"\0\0\0\0"))  # where each JPEG begins
+    with pytest.raises(clips.Unusable, match="delete it and run"):
+        store.StoredClip(proxy).frames([0])
+
+
 def test_from_the_command_line(small_release, tmp_path, capsys):
     target = ["--store", str(tmp_path / "store"), "--recipe", "debug", "--workers", "1"]
     assert prepare.main(["--release", str(small_release), *target]) == 0
