@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training.engine.console import tells_in_one_line
 from training.engine.recipes import Recipe
 from training.engine.runs import build
 from training.nets.backbones import AudioResNet, VideoSwinT
@@ -256,17 +257,14 @@ def _loaded(kind: str, path: Path) -> nn.Module:
     return resnet
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.checkpoints", description="Converts foreign weights to safetensors once.")
     parser.add_argument("kind", choices=("swin", "resnet"))
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     options = parser.parse_args(arguments)
-    try:
-        module = _loaded(options.kind, options.source)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    module = _loaded(options.kind, options.source)
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, str(options.target))
     print(f"{options.target}: {sum(v.numel() for v in module.state_dict().values()):,} numbers")
     return 0

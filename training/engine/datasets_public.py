@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from training.engine.console import tells_in_one_line
+
 MEDIA_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".flv", ".wmv", ".mpg", ".wav", ".opus", ".mp3", ".flac", ".ogg")
 LISTS = {"train": "trainlist01.txt", "test": "testlist01.txt"}
 PART_FOLDERS = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "test", "val": "test"}
@@ -310,6 +312,7 @@ def cut_clip(source: Path, target: Path, start_s: float, end_s: float) -> None:
                 clip.mux(stream.encode())
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.datasets_public", description=__doc__)
     parser.add_argument("dataset", choices=sorted(DATASETS))
@@ -318,11 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the draw, where no list settles the parts")
     parser.add_argument("--media", choices=("link", "copy"), default="link")
     options = parser.parse_args(arguments)
-    try:
-        counts = write_release(DATASETS[options.dataset], options.source, options.out, seed=options.seed, media=options.media)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    counts = write_release(DATASETS[options.dataset], options.source, options.out, seed=options.seed, media=options.media)
     for part, by_class in counts.items():
         print(f"{part}: {sum(by_class.values())} clips, " + ", ".join(f"{name} {n}" for name, n in sorted(by_class.items())))
     return 0

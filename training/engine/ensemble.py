@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from training.engine import metrics
+from training.engine.console import tells_in_one_line
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,14 @@ def ensemble(runs: Sequence[Path], out: Path, weights: Sequence[float] = ()) -> 
     return result
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.ensemble", description=__doc__)
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
     parser.add_argument("--weights", type=float, nargs="*", default=[])
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    try:
-        result = ensemble(options.runs, options.out, options.weights)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    result = ensemble(options.runs, options.out, options.weights)
     print(json.dumps({key: result[key] for key in ("acc", "wa_f1", "uar", "intervals_95", "num_samples")}, indent=1))
     return 0
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from training.engine import figures, metrics, runs
 from training.engine.card import write_card
+from training.engine.console import tells_in_one_line
 from training.engine.data import ClipDataset
 from training.engine.faster import set_precision
 from training.engine.opinions import Answers, opinions_on
@@ -97,25 +98,20 @@ def _draw(folder: Path, answers: Answers, result: dict[str, Any], recipe: Recipe
         figures.tsne_figure(folder / "tsne.png", answers.embedding[chosen], answers.labels[chosen], recipe.classes, seed=recipe.seed)
 
 
-def of_one_run(compute: Callable[..., dict[str, Any]], about: str | None, arguments: Sequence[str] | None) -> dict[str, Any] | None:
-    """What compute(run, release, weights=, changes=) finds for a command line about one finished run; None, with the reason on stderr, if it refuses."""
+def of_one_run(compute: Callable[..., dict[str, Any]], about: str | None, arguments: Sequence[str] | None) -> dict[str, Any]:
+    """What compute(run, release, weights=, changes=) finds for a command line about one finished run."""
     parser = argparse.ArgumentParser(prog=f"training.engine.{compute.__name__}", description=about)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--release", type=Path, required=True)
     parser.add_argument("--weights", default="best", choices=("best", "final", "best_on_test"))
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="e.g. device=cpu or store=DIR")
     options = parser.parse_args(arguments)
-    try:
-        return compute(options.run, options.release, weights=options.weights, changes=changes_of(options.set))
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return None
+    return compute(options.run, options.release, weights=options.weights, changes=changes_of(options.set))
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     result = of_one_run(evaluate, __doc__, arguments)
-    if result is None:
-        return 1
     shown = ("acc", "wa_f1", "uar", "majority_acc", "intervals_95", "per_class_recall", "num_samples")
     print(json.dumps({key: result[key] for key in shown}, indent=1))
     return 0

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from training.engine import runs
+from training.engine.console import tells_in_one_line
 from training.engine.recipes import Recipe
 
 TOLERANCE = 1e-4
@@ -108,6 +109,7 @@ def _onnx_reader(path: Path) -> Callable[[dict[str, Tensor]], np.ndarray]:
     return lambda given: session.run(["logits"], {name: value.numpy() for name, value in given.items()})[0]
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.export", description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
@@ -116,11 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--format", default="both", choices=("torch", "onnx", "both"))
     options = parser.parse_args(arguments)
     formats = ("torch", "onnx") if options.format == "both" else (options.format,)
-    try:
-        facts = export(options.run, options.out, formats=formats, weights=options.weights)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    facts = export(options.run, options.out, formats=formats, weights=options.weights)
     for file, difference in facts["relative_difference"].items():
         print(f"{options.out / file}: relative difference {difference:.1e}")
     return 0

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from training.engine import clips, metrics
+from training.engine.console import tells_in_one_line
 from training.engine.mllm_providers import HttpModel, LocalModel, NoAnswer, Picture, Provider, Reply, make_tiny_model
 from training.engine.recipes import EMOTIONS
 from training.engine.releases import Sample, manifest_hash, samples_of
@@ -254,6 +255,7 @@ def provider_of(options: Mapping[str, Any], folder: Path) -> Provider:
     return LocalModel(model, device=str(options.get("device", "auto")))
 
 
+@tells_in_one_line("", NoAnswer)
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.mllm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--release", type=Path, required=True)
@@ -268,13 +270,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--price-out", type=float, default=0.0, help="for a million tokens of answer")
     options = parser.parse_args(arguments)
     prices = {"price_in": options.price_in, "price_out": options.price_out}
-    try:
-        asking = Asking(language=options.language, frames=options.frames, **prices)
-        provider = provider_of(vars(options), options.out)
-        result = run(provider, options.release, options.out, asking, transcripts=read_transcripts(options.transcripts))
-    except (ValueError, NoAnswer, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    asking = Asking(language=options.language, frames=options.frames, **prices)
+    provider = provider_of(vars(options), options.out)
+    result = run(provider, options.release, options.out, asking, transcripts=read_transcripts(options.transcripts))
     shown = ("acc", "wa_f1", "uar", "unparsed", "cost", "latency_s", "num_samples")
     print(json.dumps({key: result[key] for key in shown}, indent=1))
     return 0

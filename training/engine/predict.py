@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from training.engine import clips, runs
+from training.engine.console import tells_in_one_line
 from training.engine.data import audio_of, pixels, snippets_of
 from training.engine.recipes import Recipe
 from training.engine.store import SourceClip
@@ -67,6 +68,7 @@ def files_under(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.predict", description=__doc__)
     parser.add_argument("paths", type=Path, nargs="*")
@@ -76,12 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", default="best", choices=("best", "final", "best_on_test"))
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     options = parser.parse_args(arguments)
-    try:
-        paths = [*options.paths, *listed(options.list)]
-        predictor = Predictor(options.run, weights=options.weights, device=options.device)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    paths = [*options.paths, *listed(options.list)]
+    predictor = Predictor(options.run, weights=options.weights, device=options.device)
     if options.out is None:
         return predict_all(predictor, paths, sys.stdout)
     with options.out.open("w", encoding="utf-8") as out:
@@ -90,12 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def listed(path: Path | None) -> list[Path]:
     """The paths in a file. Raises ValueError if it cannot be read."""
-    if path is None:
-        return []
     try:
-        return [Path(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except OSError as error:
-        raise ValueError(f"--list {path}: {error.strerror}; give a text file with one path a line") from error
+        return [Path(line) for line in path.read_text(encoding="utf-8").split("\n") if line] if path else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--list {path}: {error}; give a text file with one path a line") from error
 
 
 def predict_all(predictor: Predictor, paths: Sequence[Path], out: TextIO) -> int:
@@ -109,7 +105,8 @@ def predict_all(predictor: Predictor, paths: Sequence[Path], out: TextIO) -> int
             failed += 1
             print(error, file=sys.stderr)
     if not done and not failed:
-        print("no clip given; name files, folders, or a list with --list", file=sys.stderr)
+        named = ", ".join(map(str, paths))
+        print(f"no media file under {named}" if paths else "no clip given; name files, folders, or a list with --list", file=sys.stderr)
     return 0 if done and not failed else 1
 
 

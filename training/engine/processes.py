@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +48,22 @@ class Processes:
         if self.world > 1:
             for tensor in tensors:
                 distributed.broadcast(tensor, 0)
+
+    def agree(self, value: Any, what: str) -> None:
+        """Raises ValueError unless every process has this value: several machines may see several folders."""
+        if any(other != value for other in self.gathered(value)):
+            raise ValueError(f"the processes of this run do not see the same {what}; give every machine the same folders")
+
+    def by_main(self, work: Callable[[], None]) -> None:
+        """Has the main process alone do it, while the others wait; what it refuses is refused by all."""
+        refusal: Exception | None = None
+        if self.is_main:
+            try:
+                work()
+            except (ValueError, OSError) as error:
+                refusal = error
+        if refused := self.gathered(refusal)[0]:
+            raise refused
 
     def wait(self) -> None:
         if self.world > 1:

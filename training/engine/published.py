@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from training.engine.checkpoints import read_backbone
+from training.engine.console import tells_in_one_line
 from training.engine.recipes import RECIPES, overridden
 from training.engine.runs import build
 
@@ -162,6 +163,7 @@ def resized(key: str, tensor: Tensor, own: Tensor) -> Tensor:
     return torch.cat([tensor[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.published", description=__doc__)
     parser.add_argument("--recipe", required=True, help=f"one whose network is {', '.join(PUBLISHED)}")
@@ -170,18 +172,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     if options.recipe not in RECIPES or (recipe := RECIPES[options.recipe]()).network not in PUBLISHED:
-        print(
-            f"no published weights are known for recipe {options.recipe!r}; choose one whose network is {', '.join(PUBLISHED)}",
-            file=sys.stderr,
+        raise ValueError(
+            f"no published weights are known for recipe {options.recipe!r}; choose one whose network is {', '.join(PUBLISHED)}"
         )
-        return 1
-    try:
-        torch.manual_seed(options.seed)
-        net = build(overridden(recipe, {"seed": options.seed}))
-        state = converted(recipe.network, read_backbone(options.weights), net)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    torch.manual_seed(options.seed)
+    net = build(overridden(recipe, {"seed": options.seed}))
+    state = converted(recipe.network, read_backbone(options.weights), net)
     fresh = sorted({key.split(".")[0] for key in net.state_dict() if key not in state and not key.endswith("num_batches_tracked")})
     net.load_state_dict(state, strict=False)
     save_file({key: value.contiguous().clone() for key, value in net.state_dict().items()}, str(options.out))

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from training.engine import metrics, runs
+from training.engine.console import tells_in_one_line
 from training.engine.data import ClipDataset
 from training.engine.evaluate import of_one_run
 from training.engine.opinions import opinions_on
@@ -67,11 +68,9 @@ def compared(labels: metrics.Ints, own: metrics.Ints, whole: metrics.Ints, num_c
     return found
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
-    result = of_one_run(robustness, __doc__, arguments)
-    if result is None:
-        return 1
-    print(json.dumps(result, indent=1))
+    print(json.dumps(of_one_run(robustness, __doc__, arguments), indent=1))
     return 0
 
 

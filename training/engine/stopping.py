@@ -1,31 +1,42 @@
-"""SIGTERM as a request to stop at the next step, with a checkpoint."""
+"""SIGTERM and Ctrl-C as a request to stop at the next step, with a checkpoint."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 class Stopped(Exception):
-    """SIGTERM came; what is needed to go on is written."""
+    """SIGTERM or Ctrl-C came; what is needed to go on is written."""
 
 
 class StopSignal:
-    """Whether SIGTERM came."""
+    """Whether a signal came."""
 
     stop = False
 
-    def ask(self, *_: object) -> None:
+    def ask(self, number: int, _: object) -> None:
+        if self.stop and number == signal.SIGINT:
+            raise KeyboardInterrupt  # a second Ctrl-C does not wait
         self.stop = True
 
 
 @contextmanager
 def stop_signal() -> Iterator[StopSignal]:
-    """While entered, SIGTERM asks for a stop at the next step instead of ending the process."""
+    """While entered, SIGTERM and Ctrl-C ask for a stop at the next step instead of ending the process."""
     asked = StopSignal()
-    before = signal.signal(signal.SIGTERM, asked.ask)
-    try:
+    with handled(asked.ask):
         yield asked
+
+
+@contextmanager
+def handled(ask: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """While entered, this is called for SIGTERM and for Ctrl-C."""
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -22,12 +22,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from training.engine.console import tells_in_one_line
 from training.engine.paper_tables import E_MOTIONS, TABLES, PaperTable
 from training.engine.processes import stop_when_the_parent_dies
 from training.engine.recipes import EMOTIONS, POLARITY, changes_of
 from training.engine.releases import release_facts
 from training.engine.smoke_release import make_smoke_release
-from training.engine.stopping import Stopped
+from training.engine.stopping import Stopped, handled
 from training.engine.table_plan import MAKERS, Job, Request, planned
 from training.engine.table_results import write_tables
 
@@ -108,23 +109,22 @@ def claimed(folder: Path) -> Iterator[bool]:
 
 @contextmanager
 def stopping(ends: float | None) -> Iterator[None]:
-    """While entered, SIGTERM, which the end of the budget sends too, raises Stopped; training first writes its checkpoint."""
+    """While entered, SIGTERM, which the end of the budget sends too, and Ctrl-C raise Stopped; training first writes its checkpoint."""
 
     def stop(*_: object) -> None:
         raise Stopped
 
-    before = signal.signal(signal.SIGTERM, stop)
-    timer = None
-    if ends is not None:
-        timer = threading.Timer(max(0.0, ends - time.monotonic()), os.kill, (os.getpid(), signal.SIGTERM))
-        timer.daemon = True
-        timer.start()
-    try:
-        yield
-    finally:
-        if timer:
-            timer.cancel()
-        signal.signal(signal.SIGTERM, before)
+    with handled(stop):
+        timer = None
+        if ends is not None:
+            timer = threading.Timer(max(0.0, ends - time.monotonic()), os.kill, (os.getpid(), signal.SIGTERM))
+            timer.daemon = True
+            timer.start()
+        try:
+            yield
+        finally:
+            if timer:
+                timer.cancel()
 
 
 def run_with_workers(arguments: Sequence[str], workers: int) -> bool:
@@ -219,17 +219,14 @@ def request_of(options: argparse.Namespace) -> Request:
     return Request(tables, releases, options.out.resolve(), options.seeds, only, changes_of(options.set), options.smoke, options.narrow)
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parsed(arguments)
     if options.no_text:
         stop_when_the_parent_dies()
-    try:
-        request = request_of(options)
-        jobs = planned(request)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    request = request_of(options)
+    jobs = planned(request)
     options.out.mkdir(parents=True, exist_ok=True)
     finished = sum(job.is_finished for job in jobs)
     print(f"{len(jobs)} runs, {finished} of them finished")

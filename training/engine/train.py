@@ -1,6 +1,6 @@
 """Trains a recipe on a release: python -m training.engine.train --recipe debug --release DIR --out RUN [--seed N] [--resume] [--set field=value].
 
-Ends with 0 when done, 3 when stopped by SIGTERM after writing a checkpoint, 1 with one line on stderr when it cannot run.
+Ends with 0 when done, 3 when stopped by SIGTERM or Ctrl-C after writing a checkpoint, 1 with one line on stderr when it cannot run.
 A killed run, resumed, gives the curve it would have given: the order, crops and dropout of a step depend on the seed and
 the step's number alone, and the checkpoint holds the rest.
 """
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from training.engine import checkpoints, metrics, runs
+from training.engine.console import tells_in_one_line
 from training.engine.data import Batch, ClipDataset, epoch_batches, loader, pixels
 from training.engine.faster import ask_fused, ask_recompute, autocast, compiled, set_precision
 from training.engine.losses import EPCELoss, total_loss
@@ -89,7 +90,7 @@ class Run:
     # -- the loop --
 
     def train(self) -> None:
-        """Epochs to the end; raises Stopped on SIGTERM, with a checkpoint written."""
+        """Epochs to the end; raises Stopped when asked to, with a checkpoint written."""
         while self.progress.epoch <= self.recipe.epochs:
             self._train_epoch()
             self._save_checkpoint()  # so that a kill during validation does not cost the epoch
@@ -308,21 +309,21 @@ def scores(matrix: metrics.Ints) -> dict[str, float]:
 
 
 def train(recipe: Recipe, release: Path, folder: Path, *, resume: bool = False) -> None:
-    """A whole run, from a release folder to a run folder. Raises ValueError with a remedy, or Stopped."""
+    """A whole run, from a release folder to a run folder. Raises ValueError or OSError with a remedy, or Stopped."""
     device = runs.device_of(recipe)
     with joined(device) as processes:
         if (folder / "finished.json").is_file() and resume:
             print(f"{folder} is finished already")
             return
         every = {part: samples_of(release, part, recipe.classes) for part in PARTS}
-        if processes.is_main:
-            facts = {"release": str(release.resolve()), "manifest_sha256": manifest_hash(release), "processes": processes.world}
-            runs.open_run(folder, recipe, facts, resume=resume)
-        processes.wait()
+        facts = {"release": str(release.resolve()), "manifest_sha256": manifest_hash(release), "processes": processes.world}
+        processes.agree(facts["manifest_sha256"], "release")
+        processes.by_main(lambda: runs.open_run(folder, recipe, facts, resume=resume))
         with stop_signal() as asked:
             parts = _prepared(every, recipe, release, folder, processes, asked)
             run = Run(recipe, folder, parts, processes, device, asked)
             restored = resume and run.restore()
+            processes.agree((run.progress.step, {split: len(part.samples) for split, part in parts.items()}), "checkpoint and clips")
             run.log = runs.MetricsLog(folder / "metrics.jsonl", keep_bytes=run.progress.metrics_bytes if processes.is_main else None)
             with tracked(run):
                 if processes.is_main:
@@ -380,6 +381,7 @@ def _opening(run: Run, restored: bool) -> str:
     return f"recipe {run.recipe.name}: {run.recipe.network} with {millions:.2f} M parameters on {counts} clips, {went}{slow}"
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.train", description=__doc__)
     parser.add_argument("--recipe", required=True, choices=sorted(RECIPES))
@@ -389,16 +391,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on where the run in --out stopped, if it did")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one field of the recipe; may be repeated")
     options = parser.parse_args(arguments)
+    recipe = for_release(RECIPES[options.recipe](), options.release)
+    recipe = overridden(recipe, changes_of(options.set) | ({} if options.seed is None else {"seed": options.seed}))
     try:
-        recipe = for_release(RECIPES[options.recipe](), options.release)
-        recipe = overridden(recipe, changes_of(options.set) | ({} if options.seed is None else {"seed": options.seed}))
         train(recipe, options.release, options.out, resume=options.resume)
     except Stopped:
         print(f"stopped; go on with --resume --out {options.out}", file=sys.stderr)
         return STOPPED
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
     return 0
 
 

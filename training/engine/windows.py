@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.engine import clips
+from training.engine.console import tells_in_one_line
 from training.engine.data import audio_of, frame_numbers, pixels, snippets_of
 from training.engine.predict import Predictor
 from training.engine.recipes import Recipe
@@ -89,6 +90,7 @@ def listed(path: Path) -> list[tuple[str, Path]]:
     return found
 
 
+@tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser: Any = argparse.ArgumentParser(prog="training.engine.windows", description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
@@ -97,13 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", default="best", choices=("best", "final", "best_on_test"))
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     options = parser.parse_args(arguments)
-    try:
-        wanted = listed(options.list)
-        predictor = Predictor(options.run, weights=options.weights, device=options.device)
-        options.out.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    wanted = listed(options.list)
+    predictor = Predictor(options.run, weights=options.weights, device=options.device)
+    options.out.mkdir(parents=True, exist_ok=True)
     return sum([not _written(predictor, path, options.out / f"{name}.npy") for name, path in wanted]) > 0
 
 

@@ -12,11 +12,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from tests.servers import free_port
 from tests.training.engine.conftest import TINY
 from training.engine import runs, train
+from training.engine.faster import missing_tools
 from training.engine.optimisers import learning_rate
+from training.engine.processes import Processes
 from training.engine.recipes import RECIPES, overridden
+from training.engine.stopping import StopSignal
+from training.nets import NETS, Opinions
 
 
 def curve(folder):
@@ -95,11 +101,12 @@ def test_killed_anywhere_and_resumed_equals_uninterrupted(whole, release, tmp_pa
     assert_same_run(whole, tmp_path / "run")
 
 
-def test_a_stop_asked_for_writes_a_checkpoint_and_going_on_equals_uninterrupted(whole, release, tmp_path, tiny, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_asked_for_writes_a_checkpoint_and_going_on_equals_uninterrupted(whole, release, tmp_path, tiny, monkeypatch, number):
     original, folder = train.Run._step, tmp_path / "run"
 
     def terminated(self, *given):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         return original(self, *given)
 
     with monkeypatch.context() as patched:
@@ -110,6 +117,15 @@ def test_a_stop_asked_for_writes_a_checkpoint_and_going_on_equals_uninterrupted(
     assert (progress["step"], progress["step_in_epoch"]) == (1, 1)
     train.train(tiny, release, folder, resume=True)
     assert_same_run(whole, folder)
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    asked = StopSignal()
+    asked.ask(signal.SIGTERM, None)
+    asked.ask(signal.SIGTERM, None)
+    assert asked.stop
+    with pytest.raises(KeyboardInterrupt):
+        asked.ask(signal.SIGINT, None)
 
 
 def test_accumulated_batches_give_the_gradient_of_one_big_batch(release, tmp_path, tiny):
@@ -142,6 +158,34 @@ def test_a_faster_way_gives_the_same_curve_within_its_tolerance(whole, release, 
     tolerance = 0.05 if "bf16" in changes.values() else 1e-5
     one, other = ([row["loss"] for row in curve(folder) if "epoch" not in row] for folder in (whole, tmp_path / "run"))
     np.testing.assert_allclose(one, other, rtol=tolerance)
+
+
+class Little(nn.Module):
+    """The least that has a dropout and an opinion: what it takes is compiled in seconds."""
+
+    def __init__(self, *, num_classes):
+        super().__init__()
+        self.inner, self.dropout, self.classifier = nn.Linear(32, 8), nn.Dropout(0.5), nn.Linear(8, num_classes)
+
+    def forward(self, video, audio):
+        vector_BC = self.dropout(self.inner(audio.mean((1, 2, 3)) / 100).relu())
+        return Opinions(self.classifier(vector_BC), None, None, vector_BC)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing_tools()), reason="torch's compiler needs a C++ compiler and Python's headers")
+def test_compiling_gives_the_same_curve_dropout_and_a_smaller_last_batch_included(release, tmp_path, tiny, monkeypatch):
+    monkeypatch.setitem(NETS, "little", Little)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))  # nothing compiled before
+    recipe = overridden(tiny, {"network": "little", "modalities": "audio", "batch_size": 5, "accumulate": 1, "val_fraction": 0})
+    recipe = replace(recipe, loss_weights=(1.0, 0.0, 0.0), lr=0.02)
+    losses = []
+    for name, compile_ in (("plain", False), ("compiled", True)):
+        train.train(replace(recipe, compile=compile_), release, tmp_path / name)
+        losses.append([row["loss"] for row in curve(tmp_path / name) if "epoch" not in row])
+    assert len(losses[0]) == 8
+    assert len(set(losses[0])) == 8
+    np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +276,25 @@ def test_what_cannot_run_says_why_in_one_line(release, tmp_path, capsys, more, s
     assert error.count("\n") == 1
 
 
+def test_a_release_of_a_newer_format_and_a_place_that_cannot_be_written_are_told_in_one_line(release, tmp_path, capsys):
+    (tmp_path / "release.json").write_text('{"format_version": 2}')
+    (tmp_path / "file").touch()
+    for out, where, said in ((tmp_path / "run", tmp_path, "is of format 2"), (tmp_path / "file" / "run", release, "Not a directory")):
+        assert train.main(arguments(where, out)) == 1
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+
+
+def test_ctrl_c_before_the_first_step_is_no_traceback(release, tmp_path, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train", interrupted)
+    assert train.main(arguments(release, tmp_path / "run")) == 130
+    assert capsys.readouterr().err == "stopped by Ctrl-C\n"
+
+
 def test_a_loss_that_explodes_stops_the_run(release, tmp_path, capsys):
     assert train.main(arguments(release, tmp_path / "run", "--set", "lr=1e30", "--set", "clip_grad=0", "--set", "warmup=0")) == 1
     assert "lower lr" in capsys.readouterr().err
@@ -285,14 +348,23 @@ VIDEO_ALONE = {
 MODULATED = {"network": "ogm_ge", "net_options": json.dumps({"small": True, "num_snippets": 2}), "store": "off", "epochs": "1"}
 
 
-def run_processes(world, release, folder, *, settings=VIDEO_ALONE, accident=()):
-    """The exit status of a run by this many processes."""
+def launched(launcher, release, folder, *, settings=VIDEO_ALONE, accident=(), errors=subprocess.DEVNULL):
+    """A run of the tiny recipe under torchrun with these options; without any, alone."""
     more = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    start = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={world}"] if world > 1 else []
+    start = ["-m", "torch.distributed.run", "--local-addr=127.0.0.1", *launcher] if launcher else []
     module = ["-m", "tests.training.engine.dying", *accident] if accident else ["-m", "training.engine.train"]
     command = [sys.executable, *start, *module, *arguments(release, folder, *more, "--resume")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=errors)
+
+
+def run_processes(world, release, folder, **more):
+    """The exit status of a run by this many processes of one machine."""
+    return launched(["--standalone", f"--nproc-per-node={world}"] if world > 1 else [], release, folder, **more).wait()
+
+
+def meeting_at(port):
+    """The options of one of two machines that meet there."""
+    return ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=test"]
 
 
 @pytest.fixture(scope="module")
@@ -320,6 +392,33 @@ def test_two_processes_killed_and_resumed_equal_uninterrupted(by_two, release, t
     assert runs.load_state(folder / "checkpoints" / "last.pt")["progress"]["step"] == 3
     assert run_processes(2, release, folder) == 0
     assert_same_run(by_two, folder)
+
+
+@pytest.mark.slow
+def test_two_machines_that_meet_learn_what_two_processes_of_one_learn(by_two, release, tmp_path):
+    meeting = meeting_at(free_port())
+    assert [node.wait() for node in [launched(meeting, release, tmp_path / "run") for _ in range(2)]] == [0, 0]
+    assert_same_run(by_two, tmp_path / "run")
+
+
+def test_processes_that_see_different_folders_are_told_so():
+    class Two(Processes):
+        def gathered(self, value):
+            return [value, "another"]
+
+    with pytest.raises(ValueError, match="do not see the same release; give every machine the same folders"):
+        Two().agree("one", "release")
+
+
+def test_what_the_main_process_refuses_is_refused_by_all():
+    refusal = ValueError("that folder holds a run already")
+
+    class Second(Processes):
+        def gathered(self, value):
+            return [refusal, value]
+
+    with pytest.raises(ValueError, match="holds a run already"):
+        Second(rank=1, world=2).by_main(lambda: pytest.fail("the main process alone does it"))
 
 
 @pytest.mark.slow
