@@ -88,14 +88,14 @@ def one(name: str) -> dict[str, Any]:
     }
 
 
-def count_flops(net: Any) -> int:
-    """Of one clip's forward pass; shapes alone decide it, so nothing is computed."""
+def count_flops(net: Any, video: Sequence[int] = (16, 3, 8, 112, 112), audio: Sequence[int] = (16, 1, 256, 32)) -> int:
+    """Of the forward pass of one clip of these shapes, which alone decide it: nothing is computed."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
     with counter, torch.device("meta"), torch.no_grad():
-        net.eval()(torch.empty(1, 16, 3, 8, 112, 112), torch.empty(1, 16, 1, 256, 32))
+        net.eval()(torch.empty(1, *video), torch.empty(1, *audio))
     return counter.get_total_flops()
 
 

@@ -21,6 +21,14 @@ def test_the_papers_numbers():
     assert (recipe.gamma, recipe.loss_weights) == ((0.7, 0.7, 0.7), (1.0, 1.0, 1.0))
 
 
+@pytest.mark.parametrize(("name", "batch_size"), [("avcanet_16x2", 16), ("avcanet_32x1", 32)])
+def test_a_preset_of_bigger_batches_steps_on_as_many_samples(name, batch_size):
+    plain, bigger = RECIPES["avcanet"](), RECIPES[name]()
+    assert bigger.batch_size * bigger.accumulate == plain.batch_size * plain.accumulate
+    changed = {"name": name, "batch_size": batch_size, "accumulate": bigger.accumulate}
+    assert bigger.as_dict() == {**plain.as_dict(), **changed}
+
+
 def test_every_recipe_names_itself_and_its_network_exists():
     for name, make in RECIPES.items():
         assert make().name == name
