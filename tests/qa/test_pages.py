@@ -141,6 +141,21 @@ def test_verifying_keeps_what_it_finds(dataset, tmp_path):
     assert "README.md" in page
 
 
+def test_the_card_is_shown_formatted_and_brings_no_code(dataset, tmp_path):
+    release = services.release_make(variant="all", out_dir=tmp_path, seed=1)
+    url = reverse("qa:release", args=[release.name])
+    manager = client_of("manager")
+    page = manager.get(url).content.decode()
+    assert "<h4>Columns</h4>" in page
+    assert '<th class="num">videos</th>' in page
+    assert "pretty_name" not in page
+    assert "style=" not in page
+    (release.folder / "README.md").write_text("<script>x()</script> [click](javascript:x())")
+    page = manager.get(url).content.decode()
+    assert "&lt;script&gt;x()" in page
+    assert 'href="javascript' not in page
+
+
 def test_two_releases_are_compared(dataset, tmp_path):
     first = services.release_make(variant="all", out_dir=tmp_path / "a", seed=1)
     second = services.release_make(variant="all", out_dir=tmp_path / "b", seed=2)
