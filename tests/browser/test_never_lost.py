@@ -23,6 +23,16 @@ window.fetch = async (url, options) => {
   return answer;
 };
 """
+# The same, but the answer is lost on its way here while `cut` is set.
+CUT = """
+const [end, real] = [arguments[0], window.fetch];
+window.cut = true;
+window.fetch = async (url, options) => {
+  const answer = await real(url, options);
+  if (window.cut && String(url).endsWith(end)) throw new TypeError("the connection was cut");
+  return answer;
+};
+"""
 PRESS = (
     "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0], repeat: arguments[1], bubbles: true, cancelable: true}))"
 )
@@ -54,6 +64,41 @@ def test_a_browser_whose_storage_is_full_loses_no_vote(bench: Page) -> None:
     bench.online()
     bench.js("window.dispatchEvent(new Event('online'))")
     bench.wait(lambda: said_by("alice") == ["happy", "gruesome"], "both arrive")
+
+
+def test_a_vote_whose_answer_was_lost_is_not_said_to_be_taken_back(bench: Page) -> None:
+    bench.js(CUT, "/submit")
+    bench.vote("e", "h", "7")
+    bench.wait(lambda: said_by("alice") == ["happy"] and bench.text("badge") == "1 waiting", "it has arrived, but nobody here knows")
+    second = bench.clip()
+    bench.press("u")
+    bench.wait(lambda: "No connection" in bench.text("notice"), "only the server can take it back")
+    assert bench.clip() == second
+    assert Vote.objects.get().undone_at is None
+    bench.js("window.cut = false")
+    bench.wait(lambda: bench.text("badge").startswith("saved "), "the answer came with the next attempt")
+    bench.js(CUT, "/undo")
+    bench.press("u")
+    bench.wait(lambda: Vote.objects.get().undone_at, "it is taken back, and that answer is lost, too")
+    assert bench.clip() == second
+    bench.js("window.cut = false")
+    bench.press("u")
+    bench.wait(lambda: bench.text("chosen") == "Happy", "asked again, the page learns it")
+    bench.vote("t", "a", "8")
+    bench.wait(lambda: said_by("alice") == ["happy", "angry"], "the better vote counts")
+
+
+def test_a_vote_that_never_left_is_taken_back_without_a_network(bench: Page) -> None:
+    first = bench.clip()
+    bench.offline()
+    bench.vote("e", "h", "7")
+    bench.wait(lambda: bench.text("badge") == "1 waiting", "the vote is kept")
+    bench.press("u")
+    bench.wait(lambda: bench.clip() == first and bench.text("chosen") == "Happy", "the clip is back")
+    bench.vote("t", "a", "8")
+    bench.online()
+    bench.js("window.dispatchEvent(new Event('online'))")
+    bench.wait(lambda: said_by("alice") == ["angry"], "only the better vote ever arrives")
 
 
 def test_a_tab_that_was_taken_over_does_not_take_the_clips_back(bench: Page) -> None:

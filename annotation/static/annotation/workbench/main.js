@@ -222,8 +222,10 @@ async function undo() {
   if (outbox.state === "sending") await outbox.flush(); // the vote is on its way: wait for its number
   if (!last || screen.state === "lost") return;
   const { clientId, item, vote, adjective, confidence: sure, active_ms } = last;
-  if (!vote && outbox.votes.some(({ client_id }) => client_id === clientId)) outbox.remove(clientId);
-  else if (!vote || !(await tried(() => call("POST", `votes/${vote}/undo`)))) return;
+  if (!outbox.withdraw(clientId)) {
+    if (!vote) return screen.say(words.noConnection, "warn"); // only the server can say whether it has arrived
+    if (!(await tried(() => call("POST", `votes/${vote}/undo`), ["undone"]))) return;
+  }
   forgetLast();
   if (screen.state === "lost") return; // taken over while the answer was on its way: it comes back there
   if (current) upcoming.unshift(current);

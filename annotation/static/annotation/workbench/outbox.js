@@ -30,6 +30,14 @@ export class Outbox extends EventTarget {
     write(this.holderKey, token);
   }
 
+  /** Takes a vote out again that has never left: one that was sent may have arrived, whether the answer did or not. False then. */
+  withdraw(clientId) {
+    const vote = this.votes.find(({ client_id }) => client_id === clientId);
+    if (!vote || vote.sent) return false;
+    this.remove(clientId);
+    return true;
+  }
+
   has(assignment) {
     return this.votes.some((vote) => vote.assignment === assignment);
   }
@@ -65,6 +73,7 @@ export class Outbox extends EventTarget {
     while (this.votes.length) {
       const vote = this.votes[0];
       this.announce("sending");
+      if (navigator.onLine) this.keep({ ...vote, sent: true }); // without a network nothing leaves
       try {
         const answer = await call("POST", `assignments/${vote.assignment}/submit`, vote.body);
         this.remove(vote.client_id);
@@ -85,6 +94,7 @@ export class Outbox extends EventTarget {
       return true;
     }
     if (error instanceof SignedOut) {
+      this.keep(vote); // as before this attempt, which was refused unread
       this.announce("signedout");
       this.dispatchEvent(new Event("signedout"));
       return false;
