@@ -56,7 +56,6 @@ def test_what_is_missing_raises_an_alarm(healthy, monkeypatch, harm, words):
 
 def test_beat_that_has_just_begun_is_starting_and_no_alarm(healthy, monkeypatch, settings, client):
     monkeypatch.setattr(site, "LEAST_FREE_SHARE", 0.0)
-    monkeypatch.setattr("config.views.workers", lambda: [])
     settings.CELERY_BEAT_SCHEDULE = {"minutely": {}, "nightly": {}}
     hours = CrontabSchedule.objects.create(hour="3")
     for name in settings.CELERY_BEAT_SCHEDULE:
@@ -176,10 +175,22 @@ def answering(monkeypatch):
 def test_the_page_is_for_managers(role, code, answering, healthy):
     client = Client()
     client.force_login(UserFactory(role=role))
-    answer = client.get(reverse("status"))
+    answer = client.get(reverse("status"), {"workers": "ask"})
     assert answer.status_code == code
     if code == 200:
         assert "worker@here" in answer.content.decode()
+
+
+@pytest.mark.parametrize(("found", "told"), [([], "none answers"), (None, "does not answer")])
+def test_the_page_waits_for_no_worker_and_tells_of_dead_ones_when_asked(found, told, healthy, monkeypatch):
+    client = Client()
+    client.force_login(UserFactory(role="manager"))
+    monkeypatch.setattr("config.views.workers", lambda: pytest.fail("the page must not wait for workers"))
+    assert 'data-ask="?workers=ask"' in client.get(reverse("status")).content.decode()
+    monkeypatch.setattr("config.views.workers", lambda: found)
+    page = client.get(reverse("status"), {"workers": "ask"}).content.decode()
+    assert told in page
+    assert "data-ask" not in page
 
 
 def test_figures_need_the_token(client, settings):
