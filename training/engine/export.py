@@ -57,9 +57,9 @@ def example_inputs(recipe: Recipe, *, num_clips: int) -> dict[str, Tensor]:
 
 def export(run: Path, out: Path, *, formats: Sequence[str] = ("torch", "onnx"), weights: str = "best") -> dict[str, Any]:
     """What model.json says. Raises ValueError if a package is missing or a file does not compute the same."""
+    recipe, net = runs.load_net(run, weights)
     if "onnx" in formats and (absent := [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]):
         raise ValueError(f"the ONNX format needs {', '.join(absent)}; pip install {' '.join(absent)}, or choose --format torch")
-    recipe, net = runs.load_net(run, weights)
     out.mkdir(parents=True, exist_ok=True)
     model, given = Logits(net).eval(), example_inputs(recipe, num_clips=2)
     batch = torch.export.Dim("batch", min=1, max=MOST_CLIPS)

@@ -21,7 +21,7 @@ import torch
 from safetensors.numpy import save
 
 from training.engine import audio, clips, store
-from training.engine.console import tells_in_one_line
+from training.engine.console import RECIPE, tells_in_one_line
 from training.engine.recipes import RECIPES, Recipe, overridden
 from training.engine.releases import PARTS, Sample, samples_of
 
@@ -126,7 +126,7 @@ def damaged(folder: Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.prepare", description=__doc__)
     parser.add_argument("--release", type=Path, required=True)
-    parser.add_argument("--recipe", default="avcanet", choices=sorted(RECIPES))
+    parser.add_argument("--recipe", default="avcanet", **RECIPE)
     parser.add_argument("--store", default="", help="a folder; without it, beside the release")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--verify", action="store_true", help="check the checksum of every proxy, and make nothing")

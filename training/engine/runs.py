@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -52,13 +54,14 @@ def open_run(folder: Path, recipe: Recipe, facts: Mapping[str, Any], *, resume: 
     if kept.is_file():
         if not resume:
             raise ValueError(f"{folder} holds a run already; go on with --resume, or give another --out")
-        _check_same(folder, recipe, facts)
+        check_same(folder, recipe, facts)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     write_json(kept, recipe.as_dict())
     write_json(folder / "environment.json", {**environment(), **facts})
 
 
-def _check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+    """Raises ValueError if the run in the folder has another recipe, or began on other clips or labels."""
     made, hashed = folder / "environment.json", facts.get("manifest_sha256")  # the file is not there after a kill in between
     if made.is_file() and json.loads(made.read_text()).get("manifest_sha256", hashed) != hashed:
         raise ValueError(f"{folder} was started on other clips or labels than {facts['release']} holds; give its release, or another --out")
@@ -140,7 +143,15 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """A checkpoint. Raises ValueError if the file was damaged since it was written."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise ValueError(f"{path} is damaged ({_first_line(error)}); start anew with another --out") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].partition(". ")[0]
 
 
 def save_weights(path: Path, net: nn.Module) -> None:
@@ -154,7 +165,10 @@ def read_recipe(folder: Path) -> Recipe:
     path = folder / "recipe.json"
     if not path.is_file():
         raise ValueError(f"{path} is not there; give the folder of a run made by training.engine.train")
-    return from_dict(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
 
 
 def load_net(folder: Path, which: str = "best") -> tuple[Recipe, nn.Module]:
@@ -165,5 +179,8 @@ def load_net(folder: Path, which: str = "best") -> tuple[Recipe, nn.Module]:
         there = sorted(p.stem for p in path.parent.glob("*.safetensors"))
         raise ValueError(f"{path} is not there (there are: {', '.join(there) or 'none'}); let the training go on with --resume first")
     net = build(recipe)
-    net.load_state_dict(load_file(str(path)))
+    try:
+        net.load_state_dict(load_file(str(path)))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged, or not of {folder / 'recipe.json'} ({_first_line(error)})") from error
     return recipe, net.eval()

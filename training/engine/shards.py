@@ -29,7 +29,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from training.engine import store
-from training.engine.console import tells_in_one_line
+from training.engine.console import RECIPE, tells_in_one_line
 from training.engine.prepare import make_proxy, sha256_of
 from training.engine.recipes import RECIPES, Recipe, overridden
 from training.engine.releases import PARTS, Sample, facts_of
@@ -246,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("shards", nargs="+", metavar="SHARD", help="a shard, or the release.json of a release with shards")
     parser.add_argument("--out", type=Path, required=True, help="the release folder to make or to go on with")
-    parser.add_argument("--recipe", default="avcanet", choices=sorted(RECIPES))
+    parser.add_argument("--recipe", default="avcanet", **RECIPE)
     parser.add_argument("--store", default="", help="a folder for the proxies; without it, beside the release")
     options = parser.parse_args(arguments)
     recipe = overridden(RECIPES[options.recipe](), {"store": options.store} if options.store else {})

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from training.engine import checkpoints, metrics, runs
-from training.engine.console import tells_in_one_line
+from training.engine.console import RECIPE, tells_in_one_line
 from training.engine.data import Batch, ClipDataset, epoch_batches, loader, pixels
 from training.engine.faster import ask_fused, ask_recompute, autocast, compiled, set_precision
 from training.engine.losses import EPCELoss, total_loss
@@ -312,12 +312,13 @@ def train(recipe: Recipe, release: Path, folder: Path, *, resume: bool = False) 
     """A whole run, from a release folder to a run folder. Raises ValueError or OSError with a remedy, or Stopped."""
     device = runs.device_of(recipe)
     with joined(device) as processes:
-        if (folder / "finished.json").is_file() and resume:
-            print(f"{folder} is finished already")
-            return
         every = {part: samples_of(release, part, recipe.classes) for part in PARTS}
         facts = {"release": str(release.resolve()), "manifest_sha256": manifest_hash(release), "processes": processes.world}
         processes.agree(facts["manifest_sha256"], "release")
+        if (folder / "finished.json").is_file() and resume:
+            runs.check_same(folder, recipe, facts)
+            print(f"{folder} is finished already")
+            return
         processes.by_main(lambda: runs.open_run(folder, recipe, facts, resume=resume))
         with stop_signal() as asked:
             parts = _prepared(every, recipe, release, folder, processes, asked)
@@ -384,7 +385,7 @@ def _opening(run: Run, restored: bool) -> str:
 @tells_in_one_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.engine.train", description=__doc__)
-    parser.add_argument("--recipe", required=True, choices=sorted(RECIPES))
+    parser.add_argument("--recipe", required=True, **RECIPE)
     parser.add_argument("--release", type=Path, required=True, help="a folder made by export_variants")
     parser.add_argument("--out", type=Path, required=True, help="the run folder")
     parser.add_argument("--seed", type=int)

@@ -31,6 +31,8 @@ class LGFOptions:
     def __post_init__(self) -> None:
         if self.norm not in ("query", "full") or self.selection not in ("block", "plain"):
             raise ValueError(f"norm is query or full, selection is block or plain; got {self.norm!r}, {self.selection!r}")
+        if self.levels < 1:
+            raise ValueError(f"levels is {self.levels}; the pyramid needs one at least")
         if self.windows and len(self.windows) != self.levels:
             raise ValueError(f"{self.levels} pyramid levels need as many windows, got {list(self.windows)}")
         if self.width % self.num_heads:

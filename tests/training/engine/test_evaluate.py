@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -94,8 +96,6 @@ def test_predict_takes_a_list_and_writes_a_file(run, release, tmp_path, capsys):
 
 @pytest.mark.parametrize(("command", "more"), [(evaluate, ("--release", ".")), (predict, ("x.mp4",)), (export, ("--out", "x"))])
 def test_a_folder_that_is_no_run_is_refused(command, more, tmp_path, capsys):
-    if command is export:
-        more = (*more, "--format", "torch")
     assert command.main(["--run", str(tmp_path), *more]) == 1
     assert "recipe.json is not there" in capsys.readouterr().err
 
@@ -103,6 +103,15 @@ def test_a_folder_that_is_no_run_is_refused(command, more, tmp_path, capsys):
 def test_weights_that_a_run_has_not_are_named_with_those_it_has(run):
     with pytest.raises(ValueError, match="there are: best, final"):
         runs.load_net(run, "best_on_test")
+
+
+@pytest.mark.parametrize("name", ["checkpoints/best.safetensors", "checkpoints/last.pt", "recipe.json"])
+def test_a_damaged_file_of_a_run_is_named(run, tmp_path, name):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / name).write_bytes((folder / name).read_bytes()[:1000].strip(b"\n}"))
+    with pytest.raises(ValueError, match=f"{Path(name).name} is damaged"):
+        runs.load_state(folder / name) if name.endswith(".pt") else runs.load_net(folder)
 
 
 def test_logits_of_one_branch_are_exported_too():

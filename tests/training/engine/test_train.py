@@ -234,6 +234,17 @@ def test_a_finished_run_resumed_is_left_as_it_is(whole, release, capsys):
     assert (whole / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_finished_run_is_not_taken_for_one_of_another_recipe(whole, release, capsys):
+    assert train.main(arguments(release, whole, "--resume", "--set", "lr=0.5")) == 1
+    assert "lr was 0.001 and is 0.5" in capsys.readouterr().err
+
+
+def test_a_recipe_that_is_nearly_right_is_guessed(release, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--recipe", "avcannet", "--release", str(release), "--out", str(tmp_path / "run")])
+    assert "there is no recipe 'avcannet'; is it avcanet" in capsys.readouterr().err
+
+
 def test_a_resume_with_another_recipe_is_refused_by_field(release, tmp_path, tiny, capsys):
     runs.open_run(tmp_path / "run", tiny, {}, resume=False)
     assert train.main(arguments(release, tmp_path / "run", "--resume", "--set", "lr=0.5")) == 1

@@ -181,7 +181,13 @@ def test_with_one_size_the_layer_norm_of_the_selection_says_nothing_of_its_input
 
 
 @pytest.mark.parametrize(
-    ("values", "said"), [({"norm": "post"}, "norm"), ({"windows": (1,)}, "as many windows"), ({"width": 10, "num_heads": 3}, "multiple")]
+    ("values", "said"),
+    [
+        ({"norm": "post"}, "norm"),
+        ({"windows": (1,)}, "as many windows"),
+        ({"width": 10, "num_heads": 3}, "multiple"),
+        ({"levels": 0}, "needs one at least"),
+    ],
 )
 def test_a_bad_option_is_refused_by_name(values, said):
     with pytest.raises(ValueError, match=said):

@@ -33,6 +33,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+LEAST: dict[str, float] = {
+    **dict.fromkeys(("snippets", "frames", "crop", "chunk_frames", "num_mfcc", "epochs", "batch_size", "accumulate", "log_every"), 1),
+    **dict.fromkeys(("workers", "lr", "weight_decay", "clip_grad", "checkpoint_every_s"), 0),
+}
+SHARES = ("max_unusable", "warmup", "lr_floor")
+NUMBERS_OF = {"gamma": "positive, neutral, negative", "loss_weights": "fused, visual, audio", "betas": "of the mean, of the square"}
+
 # What of a network's options follows from the recipe: network → option → field.
 FOLLOWS: dict[str, dict[str, str]] = {
     "cnn14": {"num_coefficients": "num_mfcc"},
@@ -138,11 +145,15 @@ class Recipe:
             )
         if unknown := set(self.polarity) - set(POLARITIES):
             raise ValueError(f"recipe {self.name}: polarity {sorted(unknown)} is none of {', '.join(POLARITIES)}")
-        if len(self.gamma) != len(POLARITIES):
-            raise ValueError(f"recipe {self.name}: gamma needs three numbers (positive, neutral, negative), got {self.gamma}")
-        for key in ("snippets", "frames", "crop", "epochs", "batch_size", "accumulate"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"recipe {self.name}: {key} is {getattr(self, key)}; it must be at least 1")
+        for key, each in NUMBERS_OF.items():
+            if len(getattr(self, key)) != each.count(",") + 1:
+                raise ValueError(f"recipe {self.name}: {key} needs {each.count(',') + 1} numbers ({each}), got {getattr(self, key)}")
+        for key, least in LEAST.items():
+            if not getattr(self, key) >= least:  # NaN is not
+                raise ValueError(f"recipe {self.name}: {key} is {getattr(self, key)}; it must be at least {least}")
+        for key in SHARES:
+            if not 0 <= getattr(self, key) <= 1:
+                raise ValueError(f"recipe {self.name}: {key} is {getattr(self, key)}; it must be in [0, 1]")
         if not 0 <= self.val_fraction < 1:
             raise ValueError(f"recipe {self.name}: val_fraction is {self.val_fraction}; it must be in [0, 1)")
 
