@@ -1,5 +1,6 @@
 """What can be done with stages and videos; the only place that writes the crawler's rows."""
 
+from crawler.media import HostileMedia, transcode
 from crawler.services.cleaning import screenings_repeat, video_doubt
 from crawler.services.keeping import clips_keep, parts_sweep
 from crawler.services.outages import stage_reopen
@@ -12,6 +13,7 @@ from crawler.storage import Away, clips
 
 __all__ = [
     "Away",
+    "HostileMedia",
     "StageBusy",
     "clean_waiting",
     "clips",
@@ -31,6 +33,7 @@ __all__ = [
     "takedowns_finish",
     "term_block",
     "terms_learn",
+    "transcode",
     "video_advance",
     "video_doubt",
     "video_drop",

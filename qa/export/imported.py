@@ -9,9 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
 import tarfile
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,10 +20,11 @@ import numpy as np
 
 from annotation.rules.taxonomy import EMOTIONS, parse_emotion
 from qa.export.formats import one_line
-from qa.export.release import ReleaseError, is_inside, json_lines, place_file, put, sha256_of, write_manifest
+from qa.export.release import ReleaseError, drafted, is_inside, json_lines, place_file, put, sha256_of, write_manifest
 from qa.rules.variants import stratified_split
 
 VIDEO = {".mp4", ".avi", ".mkv", ".webm", ".mov", ".flv", ".m4v"}
+UNPLAYED = VIDEO - {".mp4", ".m4v", ".webm"}  # not by every browser
 SPLIT_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test", "validation": "test"}
 SYNONYMS = {"excited": "Excitation", "relaxed": "Relaxation", "tense": "Tension", "fearful": "Fear"}
 EIGHT_DIGITS = re.compile(r"\d{8}\.mp4")
@@ -59,19 +58,24 @@ def find_clips(folder: Path) -> list[Found]:
     )
 
 
-def write_imported(target: Path, clips: Sequence[Found], *, name: str, seed: int, media: str) -> dict[str, dict[str, int]]:
-    """Writes the clips as a release folder (a missing split is made, 80/20 per class); counts per split and label."""
+def write_imported(
+    target: Path, clips: Sequence[Found], *, name: str, seed: int, media: str, transcode: Callable[[Path, Path], None]
+) -> dict[str, dict[str, int]]:
+    """Writes the clips as a release folder (a missing split is made, 80/20 per class); counts per split and label.
+
+    transcode: makes an MP4 of a clip in a container that not every browser plays; the ValueError it may raise becomes
+    a ReleaseError that names the clip.
+    """
     splits = _splits(clips, seed)
     classes = _classes(clips)
-    draft = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     counts = {split: dict.fromkeys(classes, 0) for split in ("train", "test")}
-    try:
+    with drafted(target) as draft:
         files: dict[str, dict[str, Any]] = {}
         lines: dict[str, list[str]] = {"train": [], "test": []}
         for split in lines:
-            (draft / split).mkdir(parents=True)
+            (draft / split).mkdir()
         for clip, split, file_name in zip(clips, splits, _file_names(clips), strict=True):
-            facts = files[f"{split}/{file_name}"] = _place(clip, draft / split / file_name, media)
+            facts = files[f"{split}/{file_name}"] = _place(clip, draft / split / file_name, media, transcode)
             row = {
                 "file_name": file_name,
                 "label": clip.label,
@@ -83,21 +87,40 @@ def write_imported(target: Path, clips: Sequence[Found], *, name: str, seed: int
             counts[split][clip.label] += 1
         for split, rows in lines.items():
             (draft / split / "metadata.jsonl").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-        (draft / "README.md").write_text(f"# {name}\n\nImported; {len(clips):,} clips of {len(classes)} classes.\n", encoding="utf-8")
+        (draft / "README.md").write_text(f"# {name}\n\n{_told(clips, classes)}\n", encoding="utf-8")
         write_manifest(
             draft, files, {"name": name, "variant": "imported", "seed": seed, "classes": classes, "counts": counts, "media": True}
         )
         put(draft, target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return counts
 
 
-def _place(clip: Found, path: Path, media: str) -> dict[str, Any]:
-    if clip.file is not None:
+def _told(clips: Sequence[Found], classes: Sequence[str]) -> str:
+    made = sum(_suffix(clip.name) in UNPLAYED for clip in clips)
+    said = f" {made:,} of them were turned into MP4 (H.264, AAC), since browsers do not play their containers." if made else ""
+    return f"Imported; {len(clips):,} clips of {len(classes)} classes.{said}"
+
+
+def _place(clip: Found, path: Path, media: str, transcode: Callable[[Path, Path], None]) -> dict[str, Any]:
+    if _suffix(clip.name) in UNPLAYED:
+        _place_transcoded(clip, path, transcode)
+    elif clip.file is not None:
         return place_file(clip.file, path, media)
-    path.write_bytes(clip.content() if clip.content else b"")
+    else:
+        path.write_bytes(clip.content() if clip.content else b"")
     return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+
+
+def _place_transcoded(clip: Found, path: Path, transcode: Callable[[Path, Path], None]) -> None:
+    source = clip.file or path.with_suffix(_suffix(clip.name))
+    if clip.content:
+        source.write_bytes(clip.content())
+    try:
+        transcode(source, path)
+    except ValueError as error:
+        raise ReleaseError(f"{clip.file or clip.name}: cannot be turned into MP4: {error}; mend it or take it out") from error
+    if clip.content:
+        source.unlink()
 
 
 def _from_metadata(folder: Path) -> Iterator[Found]:
@@ -277,4 +300,9 @@ def _file_names(clips: Sequence[Found]) -> list[str]:
     names = [clip.name for clip in clips]
     if len(set(names)) == len(names) and all(EIGHT_DIGITS.fullmatch(name) for name in names):
         return names
-    return [f"{number:08d}{Path(name).suffix.lower() or '.mp4'}" for number, name in enumerate(names, start=1)]
+    suffixes = [".mp4" if _suffix(name) in UNPLAYED else _suffix(name) or ".mp4" for name in names]
+    return [f"{number:08d}{suffix}" for number, suffix in enumerate(suffixes, start=1)]
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()

@@ -7,12 +7,15 @@ nothing of the clock, the machine or the order of a dictionary enters a file.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from qa.export.formats import FORMATS, write_metadata
 
 FORMAT_VERSION = 1
 MEDIA = ("link", "copy", "s3", "none")
+DRAFT_LOCK = re.compile(r"\.[^/]+\.[0-9a-f]{32}\.lock")
 PARTS = {"files": dict, "counts": dict, "classes": list, "media": bool}  # of release.json
 Progress = Callable[[int, int], None]
 
@@ -41,15 +45,42 @@ def write_release(
     Raises ReleaseError when the target holds something else, a clip's file is missing, or a name in media or formats is unknown.
     """
     _check(about, clips)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.parent / f".{target.name}.{uuid.uuid4().hex}"
-    try:
+    with drafted(target) as draft:
         _write(draft, clips, about, progress)
         if check:
             check()
         return put(draft, target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def drafted(target: Path) -> Iterator[Path]:
+    """An empty folder beside the target to write it in, gone afterwards; what killed writers left there goes first.
+
+    A lock beside each draft is held while its writer lives, and let go by the kernel however it dies.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.iterdir():
+        if DRAFT_LOCK.fullmatch(left.name):
+            _sweep(left)
+    lock = target.parent / f".{target.name}.{uuid.uuid4().hex}.lock"
+    draft = lock.with_suffix("")
+    with lock.open("w") as held:
+        with suppress(OSError):  # a file system without locks: nobody sweeps there, see _sweep
+            fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            draft.mkdir()
+            yield draft
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+def _sweep(lock: Path) -> None:
+    """Removes the draft of a writer that is dead; one whose lock is held, or cannot be asked for, stays."""
+    with suppress(OSError), lock.open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+        lock.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
@@ -156,7 +187,6 @@ def _check(about: Description, clips: Sequence[Clip]) -> None:
 
 def _write(draft: Path, clips: Sequence[Clip], about: Description, progress: Progress | None) -> None:
     with_media, progress = about.with_media, progress or (lambda done, total: None)
-    draft.mkdir()
     write_metadata(draft, clips, with_media=with_media, variant=about.variant)
     files: dict[str, dict[str, Any]] = {}
     if with_media:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from annotation.models import Person
+from crawler.services import HostileMedia, transcode
 from qa import export, selectors
 from qa.models import MosItem, MosRating, MosStudy, Release
 from qa.rules import mos
@@ -24,14 +25,15 @@ NAME_LENGTH = 60  # of a release, of a study
 def dataset_import(folder: Path | str, *, name: str, out_dir: Path | str, seed: int = 0, media: str = "link", user: Any = None) -> Release:
     """A dataset of another origin as a registered release under out_dir/<name>, for MOS and for training; a repeat changes nothing.
 
-    Raises ValidationError when the folder holds no dataset or the name is taken by something else.
+    Clips in containers that browsers do not play (AVI, FLV, MKV, MOV) become MP4. Raises ValidationError when the folder
+    holds no dataset, one of those clips cannot be read, or the name is taken by something else.
     """
     slug = slugify(name)
     if not slug or len(slug) > NAME_LENGTH:
         raise ValidationError(f"{name!r} is not a name: use letters and digits, {NAME_LENGTH} at most", code="name")
     target = Path(out_dir).resolve() / slug
     try:
-        counts = export.write_imported(target, export.find_clips(Path(folder)), name=name, seed=seed, media=media)
+        counts = export.write_imported(target, export.find_clips(Path(folder)), name=name, seed=seed, media=media, transcode=_playable)
         sha256 = export.sha256_of(target / "release.json")
     except export.ReleaseError as error:
         raise ValidationError(str(error), code="dataset") from error
@@ -45,6 +47,13 @@ def dataset_import(folder: Path | str, *, name: str, out_dir: Path | str, seed: 
     if not is_new and release.sha256 != sha256:
         raise ValidationError(f"a release called {slug} exists already and is another one: choose another name", code="name")
     return release
+
+
+def _playable(source: Path, target: Path) -> None:
+    try:
+        transcode(source, target)
+    except HostileMedia as error:
+        raise ValueError(str(error)) from error
 
 
 @transaction.atomic

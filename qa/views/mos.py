@@ -56,7 +56,7 @@ def mos_clip(request: HttpRequest, pk: int) -> HttpResponseBase:
     path = item.release.folder / item.file
     if not path.resolve().is_relative_to(item.release.folder.resolve()) or not path.is_file():
         raise Http404
-    response = FileResponse(path.open("rb"), content_type="video/mp4")
+    response = FileResponse(path.open("rb"), content_type="video/webm" if path.suffix == ".webm" else "video/mp4")
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Disposition"] = "inline"
     return response

@@ -179,7 +179,7 @@ def test_a_folder_per_class_gets_a_split(db, tmp_path):
     for label in ("anger", "joy"):
         (tmp_path / "set" / label).mkdir(parents=True)
         for i in range(10):
-            (tmp_path / "set" / label / f"{i}.avi").write_bytes(f"{label}{i}".encode())
+            (tmp_path / "set" / label / f"{i}.webm").write_bytes(f"{label}{i}".encode())
     release = services.dataset_import(tmp_path / "set", name="Ekman", out_dir=tmp_path / "in")
     assert release.counts == {"train": {"anger": 8, "joy": 8}, "test": {"anger": 2, "joy": 2}}
 

@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 
+import av
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +11,7 @@ from django.core.exceptions import ValidationError
 
 from qa import export, services
 from qa.models import Release
+from tests.crawler.conftest import make_clip
 
 
 def bytes_of(release):
@@ -67,6 +69,48 @@ def test_vaanets_lists_split_a_folder_per_class(db, tmp_path):
     assert found.counts == {"train": {"anger": 4, "joy": 4}, "test": {"anger": 1, "joy": 1}}
     assert found.folder.joinpath("test").glob("*.mp4")
     assert sorted(path.read_bytes() for path in (found.folder / "test").glob("*.mp4")) == [b"anger0", b"joy0"]
+
+
+@pytest.fixture
+def divx(tmp_path):
+    """As IEMOCAP has them: no browser plays it."""
+    return make_clip(tmp_path / "divx.avi", seconds=1, extra=("-c:v", "mpeg4", "-c:a", "mp3"))
+
+
+def codecs(path):
+    with av.open(str(path)) as clip:
+        return clip.format.name.split(",")[0], {stream.codec_context.name for stream in clip.streams}
+
+
+@pytest.mark.parametrize("shape", ["classes", "parquet"])
+def test_a_clip_that_browsers_do_not_play_becomes_mp4(db, tmp_path, divx, shape):
+    folder = tmp_path / "iemocap"
+    if shape == "classes":
+        (folder / "angry").mkdir(parents=True)
+        (folder / "angry" / "a.AVI").write_bytes(divx.read_bytes())
+        (folder / "angry" / "b.webm").write_bytes(b"left as it is")
+    else:
+        folder.mkdir()
+        rows = [("a.AVI", divx.read_bytes()), ("b.webm", b"left as it is")]
+        pq.write_table(
+            pa.Table.from_pylist([{"video_data": data, "name": name, "label": "angry"} for name, data in rows]), folder / "a.parquet"
+        )
+    found = services.dataset_import(folder, name="IEMOCAP", out_dir=tmp_path / "in")
+    rows = export.read_rows(found.folder)
+    assert {name: row["original"] for name, row in rows.items()} == {"00000001.mp4": "a.AVI", "00000002.webm": "b.webm"}
+    made = found.folder / rows["00000001.mp4"]["split"] / "00000001.mp4"
+    assert codecs(made) == ("mov", {"h264", "aac"})
+    assert "1 of them were turned into MP4" in (found.folder / "README.md").read_text()
+    assert services.release_verify(found.folder) == []
+    assert services.dataset_import(folder, name="IEMOCAP", out_dir=tmp_path / "in") == found, "a repeat gives the same bytes"
+
+
+def test_a_clip_that_cannot_be_made_playable_is_named_and_nothing_is_left(db, tmp_path):
+    (tmp_path / "set" / "joy").mkdir(parents=True)
+    (tmp_path / "set" / "joy" / "broken.flv").write_bytes(b"no clip")
+    with pytest.raises(ValidationError, match=r"set/joy/broken\.flv: cannot be turned into MP4: .*; mend it or take it out"):
+        services.dataset_import(tmp_path / "set", name="set", out_dir=tmp_path / "in")
+    assert not list((tmp_path / "in").iterdir())
 
 
 def test_the_clips_of_a_parquet_dataset_are_never_all_in_memory(db, tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -14,6 +16,7 @@ from annotation.models import Sample
 from crawler import services as crawler_services
 from crawler.models import Term, Video
 from qa import export, selectors, services
+from qa.export.release import drafted
 from qa.models import Release, ReleaseItem
 from tests.factories import StageFactory
 from tests.qa.conftest import COUNTS
@@ -448,3 +451,32 @@ def test_a_row_that_is_not_utf8_is_named(release):
     path.write_bytes(path.read_bytes() + b"\xff\n")
     with pytest.raises(ValidationError, match=r"metadata\.jsonl:\d+: .*decode"):
         services.releases_diff(release.folder, release.folder)
+
+
+WRITER = """
+import sys, pathlib
+from qa.export.release import drafted
+with drafted(pathlib.Path(sys.argv[1])) as draft:
+    (draft / "half").write_text("a clip")
+    print(draft, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_drafts_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    (tmp_path / "work.lock").touch()
+    (tmp_path / ".venv.lock").touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, tmp_path / "test"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        try:
+            draft = tmp_path / writer.stdout.readline().strip()
+            with drafted(tmp_path / "all") as mine:
+                assert {path.name for path in draft.iterdir()} == {"half"}
+                assert not list(mine.iterdir())
+        finally:
+            writer.kill()
+    assert draft.is_dir(), "a killed writer leaves its draft"
+    with drafted(tmp_path / "all"):
+        assert not draft.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"work.lock", ".venv.lock"}
