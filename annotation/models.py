@@ -264,7 +264,7 @@ class TimelineEvent(models.Model):
 
     KINDS = (
         *("distributed", "voted", "undone", "asked", "waiting", "decided", "skipped", "reassigned"),
-        *("flagged", "excluded", "restored", "reopened"),
+        *("flagged", "excluded", "restored", "settled", "reopened"),
     )
 
     sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="timeline")

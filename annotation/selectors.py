@@ -20,6 +20,7 @@ from annotation.models import (
     Attendance,
     Batch,
     Delivery,
+    Flag,
     GoldItem,
     Group,
     Person,
@@ -357,6 +358,12 @@ def _together(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
         parts = sum((one[key] or 0) * one["votes"] for one in (first, second))
         total[key] = parts / total["votes"] if total["votes"] else None
     return total
+
+
+def flags_standing(*, limit: int = 50) -> QuerySet[Flag]:
+    """Doubts that took no clip out of labelling and that nobody has settled, the newest first."""
+    rows = Flag.objects.exclude(sample__state=Sample.State.EXCLUDED).select_related("sample__video", "sample__group", "person")
+    return rows.defer("sample__video__raw").order_by("-pk")[:limit]
 
 
 def samples_to_look_at(*, limit: int = 50) -> QuerySet[Sample]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from crawler import models
 from crawler.selectors import LongList
@@ -31,8 +34,22 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 class VideoAdmin(ReadOnlyAdmin):
     list_display = ("number", "platform", "platform_id", "state", "reason", "duration_s", "stage", "discovered_at")
     list_filter = ("platform", "state", "stage")
-    search_fields = ("platform_id", "title", "=number")
+    search_fields = ("number", "platform_id", "title")
+    search_help_text = _("Number or id, whole; or words of the title")
     list_select_related = ("stage",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[models.Video], search_term: str
+    ) -> tuple[QuerySet[models.Video], bool]:
+        """A number or a platform's id as it stands is found by its index; the titles, a second for a million, are read only for what is neither."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        named = Q(platform__in=models.Platform.values, platform_id=term)
+        if re.fullmatch(r"[0-9]{1,9}", term):
+            named |= Q(number=int(term))
+        found = queryset.filter(named)
+        return found if found.exists() else queryset.filter(title__icontains=term), False
 
 
 @admin.register(models.Stage)

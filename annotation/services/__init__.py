@@ -15,7 +15,7 @@ from annotation.services.people import (
 from annotation.services.prelabels import hint_show, hints_offered, prelabels_save
 from annotation.services.qualification import qualification_finish, qualification_record, qualification_start, session_record
 from annotation.services.refusals import BadLines, Conflict, NotEligible
-from annotation.services.samples import sample_flag, sample_reopen, sample_restore, samples_close_gone
+from annotation.services.samples import flags_settle, sample_flag, sample_reopen, sample_restore, samples_close_gone
 from annotation.services.turns import (
     Turn,
     assignment_next,
@@ -60,6 +60,7 @@ __all__ = [
     "delivery_send",
     "distribute",
     "draft_save",
+    "flags_settle",
     "gold_add",
     "gold_appoint",
     "groups_assign",

@@ -95,6 +95,20 @@ def sample_restore(sample: Sample, *, by: Person | None, reason: str, now: datet
     return sample
 
 
+@transaction.atomic
+def flags_settle(sample: Sample, *, by: Person | None, reason: str, now: datetime) -> Sample:
+    """Puts aside the doubts of those who were too few to take the clip out, after someone has looked; they stay on its timeline.
+
+    Locks the sample. Raises ValidationError without a reason, Conflict where nobody doubts or the clip was taken out.
+    """
+    _require(reason)
+    sample = Sample.objects.select_for_update(no_key=True).get(pk=sample.pk)
+    if sample.state == Sample.State.EXCLUDED or not Flag.objects.filter(sample=sample).delete()[0]:
+        raise Conflict(_("There is no doubt about this clip to put aside."), code="no_flags")
+    TimelineEvent.objects.create(sample=sample, kind="settled", person=by, detail={"reason": reason.strip()})
+    return sample
+
+
 def _revive_members(sample: Sample) -> None:
     turns = Assignment.objects.filter(sample=sample, round=LABEL, rung=Rung.MEMBER)
     taken = set(turns.filter(state=Assignment.State.SUBMITTED).values_list("seat", flat=True))

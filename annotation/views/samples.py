@@ -1,4 +1,4 @@
-"""A sample's whole story for those who may read it, and what a manager can do about it: open its label again, or take it back in."""
+"""A sample's whole story for those who may read it, and what a manager can do about it: open its label again, take it back in, put doubts aside."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ EVENT_NAMES = {
     "reassigned": gettext_lazy("given to someone else"),
     "flagged": gettext_lazy("flagged"),
     "excluded": gettext_lazy("taken out of labelling"),
+    "settled": gettext_lazy("doubts put aside"),
     "restored": gettext_lazy("taken back into labelling"),
     "reopened": gettext_lazy("opened again"),
 }
@@ -56,7 +57,9 @@ def samples(request: HttpRequest) -> HttpResponse:
         context["events"] = [(event, EVENT_NAMES.get(event.kind, event.kind)) for event in selectors.timeline(sample)]
         context["clip"] = clip_url(sample.video, user=request.user)
         context["state"] = STATE_NAMES[sample.state]
+        context["doubts"] = sample.state != Sample.State.EXCLUDED and sample.flags.count()
     else:
+        context["flags"] = [(flag, STATE_NAMES[flag.sample.state]) for flag in selectors.flags_standing()]
         context["rows"] = [(row, STATE_NAMES[row.state]) for row in selectors.samples_to_look_at()]
     return render(request, "annotation/samples.html", context, status=404 if context["missing"] else 200)
 
@@ -89,5 +92,6 @@ def _act(request: HttpRequest) -> HttpResponse:
 
 ACTIONS = {
     "reopen": (services.sample_reopen, gettext_lazy("The label of %(clip)s is open again; the expert decides anew.")),
+    "settle": (services.flags_settle, gettext_lazy("The doubts about %(clip)s are put aside.")),
     "restore": (services.sample_restore, gettext_lazy("%(clip)s is labelled again.")),
 }

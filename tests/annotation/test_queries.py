@@ -102,3 +102,18 @@ def test_the_overviews_count_what_is_there(client):
     member = selectors.members_progress(group).get(pk=alice.pk)
     assert (member.num_done, member.num_waiting, member.num_skipped) == (1, 1, 1)
     assert selectors.loads(Person.objects.filter(pk=alice.pk)) == {alice.pk: 1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "titles_read"),
+    [("42", "a", False), ("7349", "b", False), ("73", "", True), ("Sunset", "b", True), ("9" * 30, "", True)],
+    ids=["number", "id", "part of an id", "title", "no number"],
+)
+def test_the_administration_reads_every_title_only_for_what_is_no_number_and_no_id(client, asked, found, titles_read):
+    VideoFactory(number=42, platform_id="a1", title="a")
+    VideoFactory(number=43, platform_id="7349", title="b sunset")
+    client.force_login(PersonFactory(role="admin", user__is_staff=True).user)
+    with CaptureQueriesContext(connection) as queries:
+        page = client.get("/admin/crawler/video/", {"q": asked})
+    assert [video.title[:1] for video in page.context["cl"].result_list] == [*found]
+    assert any("UPPER" in query["sql"] or "LIKE" in query["sql"] for query in queries) is titles_read

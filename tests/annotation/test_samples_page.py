@@ -49,6 +49,33 @@ def test_a_flagged_out_clip_is_taken_back_in(client, staff, sample):
     assert "not excluded" in twice.content.decode()
 
 
+def test_a_single_doubt_about_a_settled_clip_is_listed_until_someone_has_looked(client, staff, decided):
+    Flag.objects.create(sample=decided, person=staff.members["A"][2], kind="changes_feeling", note="glad, then sad")
+    client.force_login(staff.manager.user)
+    assert [flag.note for flag, _state in client.get(PAGE).context["flags"]] == ["glad, then sad"]
+    story = f"{PAGE}?clip={decided.video.number}"
+    assert 'value="settle"' in client.get(story).content.decode()
+    client.post(story, {"action": "settle", "sample": decided.pk, "reason": " "})
+    assert decided.flags.count() == 1, "a reason is needed"
+    told = client.post(PAGE, {"action": "settle", "sample": decided.pk, "reason": "one feeling prevails"}, follow=True)
+    assert "put aside" in told.content.decode()
+    assert "one feeling prevails" in told.content.decode(), "it stays on the timeline"
+    decided.refresh_from_db()
+    assert (decided.state, decided.label, decided.flags.count()) == ("decided", "Fear", 0)
+    assert client.get(PAGE).context["flags"] == []
+    twice = client.post(PAGE, {"action": "settle", "sample": decided.pk, "reason": "again"}, follow=True)
+    assert "no doubt" in twice.content.decode()
+
+
+def test_doubts_that_took_a_clip_out_are_not_put_aside_without_taking_it_back(client, staff, sample):
+    Sample.objects.filter(pk=sample.pk).update(state="excluded")
+    Flag.objects.create(sample=sample, person=staff.members["A"][0], kind="broken")
+    client.force_login(staff.manager.user)
+    assert client.get(PAGE).context["flags"] == []
+    client.post(PAGE, {"action": "settle", "sample": sample.pk, "reason": "x"})
+    assert sample.flags.count() == 1
+
+
 @pytest.mark.parametrize("clip", ["99999999", "zwölf", "１２", "-1", "1" * 30])
 def test_a_clip_that_is_not_there_is_said_to_be_missing(client, staff, clip):
     client.force_login(staff.manager.user)
@@ -67,7 +94,8 @@ def test_the_list_takes_a_constant_number_of_queries(client, staff):
     counts = []
     for more in (1, 7):
         for _ in range(more):
-            Flag.objects.create(sample=SampleFactory(state="excluded"), person=staff.members["A"][0], kind="unsafe")
+            for state in ("excluded", "open"):
+                Flag.objects.create(sample=SampleFactory(state=state), person=staff.members["A"][0], kind="unsafe")
         with CaptureQueriesContext(connection) as queries:
             client.get(PAGE)
         counts.append(len(queries))
