@@ -123,7 +123,10 @@ TEMPLATES = [
 DATABASE_URL = required_outside_debug("DATABASE_URL", f"sqlite:///{quote(str(VAR_DIR / 'emotions.sqlite3'))}")
 if DATABASE_URL.startswith("sqlite:") and not DEBUG:
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database when DEBUG is off")
-DATABASES: dict[str, Any] = {"default": dict(dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True))}
+try:
+    DATABASES: dict[str, Any] = {"default": dict(dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True))}
+except ValueError as error:  # the value itself is not said: a password may be in it
+    raise ImproperlyConfigured("DATABASE_URL is no address of a database, such as postgres://user:password@host/name") from error
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     SILENCED_SYSTEM_CHECKS = ["models.W040"]  # SQLite leaves out the columns that an index carries along; it says so before every command
     # IMMEDIATE takes the write lock when a transaction begins: two writers queue up instead of failing half-way.

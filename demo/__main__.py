@@ -17,7 +17,7 @@ from pathlib import Path
 from demo import ROOT
 from demo.clips import make_clips
 from demo.ground import set_up
-from demo.processes import only_one, running, wait_for_line
+from demo.processes import only_one, port_check, port_number, room_on_disk, running, wait_for_line
 from demo.report import Report, bar, console
 from demo.site import free_port
 
@@ -30,7 +30,10 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     var = Path(os.environ.get("EMOTIONS_VAR") or ROOT / "var").resolve()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave by the same door as Ctrl-C
+    if not options.no_serve:
+        port_check(options.port)
     with ExitStack() as stack:
+        stack.enter_context(room_on_disk())
         stack.enter_context(only_one(var))
         if options.reset:
             reset(var)
@@ -52,7 +55,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=MADE_CLIPS, help="how many clips to make when none are given")
     parser.add_argument("--no-serve", action="store_true", help="end when the table is printed")
     parser.add_argument("--reset", action="store_true", help="forget the earlier demo")
-    parser.add_argument("--port", type=int, default=8000, help="where the site is served in the end")
+    parser.add_argument("--port", type=port_number, default=8000, help="where the site is served in the end")
     parser.add_argument("--recipe", default="debug", help="the training recipe")
     return parser.parse_args(arguments)
 

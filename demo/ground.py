@@ -7,15 +7,27 @@ from datetime import timedelta
 from pathlib import Path
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.db import OperationalError
 from django.utils import timezone
 
 
 def set_up(var: Path) -> None:
     """Django and its tables. Messages of a killed worker are stale, the rows they spoke of are not: the queue begins empty."""
     shutil.rmtree(var / "queue", ignore_errors=True)
-    django.setup()
-    call_command("migrate", verbosity=0)
+    make_ready()
     from training import services  # models can be imported only now
 
     services.runs_resume_stale(now=timezone.now() + timedelta(days=1))  # no worker is alive: we hold the folder's lock
+
+
+def make_ready() -> None:
+    """Django and its tables. Raises SystemExit for a setting that makes no sense and a database that does not answer."""
+    try:
+        django.setup()
+        call_command("migrate", verbosity=0)
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"A setting is wrong: {error} (docs/architecture.md lists them)") from None
+    except OperationalError as error:
+        raise SystemExit(f"The database cannot be used (DATABASE_URL): {' '.join(str(error).split())}") from None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
+import errno
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from django.db import DatabaseError
 
 from demo import ROOT
 
@@ -29,13 +34,47 @@ def die_with_parent() -> None:
 @contextmanager
 def only_one(var: Path) -> Iterator[None]:
     """Holds the folder's lock: two demos or sites on one folder would drive each other's workers. Raises SystemExit."""
-    var.mkdir(parents=True, exist_ok=True)
-    with (var / "lock").open("a") as lock:
+    try:
+        var.mkdir(parents=True, exist_ok=True)
+        lock = (var / "lock").open("a")
+    except OSError as error:
+        raise SystemExit(f"{var} cannot be written ({error.strerror}): set EMOTIONS_VAR to a folder of yours") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SystemExit(f"{var} is in use by another ./run demo or ./run serve: end it first, or set EMOTIONS_VAR") from None
         yield
+
+
+def port_number(text: str) -> int:
+    """For argparse: a port that the site can be served on."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: choose one of 1..65535")
+    return int(text)
+
+
+def port_check(port: int) -> None:
+    """Raises SystemExit where the port is taken: better now than after the journey."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn: a port just left is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SystemExit(
+                f"Port {port} cannot be served on ({error.strerror}): end what uses it, or choose another with --port"
+            ) from None
+
+
+@contextmanager
+def room_on_disk() -> Iterator[None]:
+    """Ends in one line when the disk is full. Raises SystemExit."""
+    try:
+        yield
+    except (OSError, DatabaseError) as error:
+        if getattr(error, "errno", None) != errno.ENOSPC and "disk is full" not in str(error):
+            raise
+        raise SystemExit(f"The disk is full ({error}): make room and run it again, it goes on where it was") from None
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+from pathlib import Path
 
-import django
-from django.conf import settings
-from django.core.management import call_command
-
-from demo.processes import only_one
+from demo import ROOT
+from demo.ground import make_ready
+from demo.processes import only_one, port_check, port_number, room_on_disk
 from demo.site import site, worker
 
 DEFAULT_PORT = 8000
@@ -18,16 +18,27 @@ DEFAULT_PORT = 8000
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./run serve", description=__doc__)
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.add_argument("--port", type=port_number, default=DEFAULT_PORT)
     options = parser.parse_args(arguments)
-    django.setup()
-    call_command("migrate", verbosity=0)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave by the same door as Ctrl-C
-    logs = settings.VAR_DIR / "logs"
-    with only_one(settings.VAR_DIR), worker(logs, beat=True), site(logs, port=options.port) as address:
-        print(f"{address} — Ctrl-C ends it; logs in {logs}", flush=True)
-        wait_for_the_end()
+    var = Path(os.environ.get("EMOTIONS_VAR") or ROOT / "var").resolve()
+    port_check(options.port)
+    with room_on_disk(), only_one(var):
+        make_ready()
+        with worker(var / "logs", beat=True), site(var / "logs", port=options.port) as address:
+            print(f"{address} — Ctrl-C ends it; logs in {var / 'logs'}", flush=True)
+            tell_if_empty()
+            wait_for_the_end()
     return 0
+
+
+def tell_if_empty() -> None:
+    from django.contrib.auth.models import User  # only once Django is set up
+
+    if not User.objects.exists():
+        print(
+            "Nobody can sign in yet: ./run demo makes people and data, .venv/bin/python manage.py createsuperuser one account", flush=True
+        )
 
 
 def wait_for_the_end() -> None:
@@ -38,7 +49,5 @@ def wait_for_the_end() -> None:
 
 
 if __name__ == "__main__":
-    import os
-
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     sys.exit(main(sys.argv[1:]))
