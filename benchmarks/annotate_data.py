@@ -81,7 +81,9 @@ def fill_settled(samples: int, settled: int) -> dict[str, object]:
         )
         seat = {"sample_id": f"{FAR} + n", "person_id": "taken.person", "created_at": day}
         multiply(cursor, Assignment, vote.assignment_id, seats, id=turn_id, seat="taken.seat", **seat)
-        multiply(cursor, Vote, vote.pk, seats, id=turn_id, assignment_id=turn_id, client_id="gen_random_uuid()", **seat)
+        hint = """jsonb_build_object('run', 'bench', 'emotion', 'Fear', 'hint', (ARRAY['seen', 'unseen', 'held back'])[1 + n / 10 % 3])"""
+        prelabel = f"CASE WHEN n % 10 = 0 THEN {hint} ELSE model.prelabel END"  # of some votes, as where some batches offer hints
+        multiply(cursor, Vote, vote.pk, seats, id=turn_id, assignment_id=turn_id, client_id="gen_random_uuid()", prelabel=prelabel, **seat)
         event = TimelineEvent.objects.filter(sample=first, kind="voted").values_list("pk", flat=True)[0]
         multiply(cursor, TimelineEvent, event, seats, id=turn_id, **seat)
         cursor.execute("SET session_replication_role = DEFAULT")
@@ -145,7 +147,7 @@ def check() -> dict[str, object]:
     }
 
 
-# Not the status page: it waits a second for the workers to answer.
+# Not what the status page asks for behind itself: that waits a second for the workers.
 PAGES = {
     "manager": [
         *(
@@ -157,7 +159,10 @@ PAGES = {
             "/samples/?clip=7",
             "/collect/",
             "/quality/",
+            "/quality/design/",
+            "/hints/",
             "/dataset/",
+            "/account/",
         ),
         *(
             "/dataset/lineage/?video=7",
@@ -179,15 +184,17 @@ PAGES = {
     "leader": ["/leader/", "/api/v1/batches", "/api/v1/samples"],
     "expert": ["/expert/", "/mos/"],
     "annotator": ["/me/", "/me/?page=400", "/api/v1/me/votes", "/api/v1/me/progress", "/annotate/"],
-    "data_engineer": ["/review/"],
+    "data_engineer": ["/review/", "/samples/"],
+    "researcher": ["/train/", "/api/v1/runs", "/api/v1/releases"],
     "admin": [
         *(
             f"/admin/annotation/{name}/"
-            for name in ("sample", "assignment", "vote", "timelineevent", "person", "staffchange", "batch", "flag")
+            for name in ("sample", "assignment", "vote", "timelineevent", "person", "staffchange", "batch", "flag", "golditem", "group")
         ),
-        *(f"/admin/crawler/{name}/" for name in ("video", "check", "visit", "decision", "term")),
+        *(f"/admin/crawler/{name}/" for name in ("video", "check", "visit", "decision", "term", "stage", "host", "tombstone")),
         *("/admin/config/event/", "/admin/auth/user/", "/admin/annotation/vote/?p=9", "/admin/annotation/vote/?emotion__exact=Fear"),
         "/admin/annotation/person/?q=bench",
+        *("/admin/crawler/video/?q=7", "/admin/crawler/video/?q=100000007", "/metrics"),
     ],
 }
 
