@@ -19,8 +19,7 @@ from crawler.models import Check
 from crawler.selectors import is_large
 from qa import figures, selectors
 from qa.export.reports import statistics_tables
-from qa.export.tables import as_csv
-from qa.views.quality import RUNG_NAMES
+from qa.views.quality import RUNG_NAMES, table_file
 
 SHOWN_MONTHS = 24
 SAMPLE_STATES = {"open": gettext_lazy("open"), "decided": gettext_lazy("decided"), "excluded": gettext_lazy("excluded")}
@@ -69,12 +68,7 @@ def figure(request: HttpRequest, name: str) -> HttpResponse:
 @login_required
 @permission_required("qa.view_dataset", raise_exception=True)
 def csv_table(request: HttpRequest, name: str) -> HttpResponse:
-    found = statistics_tables(_numbers()).get(name)
-    if found is None:
-        raise Http404
-    response = HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    return response
+    return table_file(statistics_tables(_numbers()), name)
 
 
 @require_safe

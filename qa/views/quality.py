@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -22,7 +23,7 @@ from crawler.models import Platform
 from qa import selectors, tasks
 from qa.export import reports
 from qa.export.reports import TITLES
-from qa.export.tables import as_csv
+from qa.export.tables import Table, as_csv
 from qa.views.swaps import SIMULATED, stage_swaps
 
 RUNG_NAMES = {
@@ -164,10 +165,14 @@ def quality_table(request: HttpRequest, name: str) -> HttpResponse:
     tables = reports.quality_tables(report.numbers, opinions.numbers if opinions else None) if report else {}
     for numbers in selectors.mos_studies():
         tables |= reports.opinion_score_tables(numbers)
-    found = tables.get(name)
-    if found is None:
+    return table_file(tables, name)
+
+
+def table_file(tables: Mapping[str, Table], name: str) -> HttpResponse:
+    """One of the tables as a CSV file. Raises Http404 for a name that is none of theirs."""
+    if name not in tables:
         raise Http404
-    response = HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8")
+    response = HttpResponse(as_csv(tables[name]), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
 
