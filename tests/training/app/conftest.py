@@ -4,6 +4,7 @@ import pytest
 
 from qa.models import Release
 from tests.factories import UserFactory
+from training import services
 
 
 @pytest.fixture
@@ -39,6 +40,15 @@ def erin(db):
 @pytest.fixture
 def admin(db):
     return UserFactory(username="ada", role="admin")
+
+
+@pytest.fixture
+def finished(release, dana, fake_engine):
+    """A run that has been trained and scored."""
+    run = services.run_start(recipe="debug", release=release, user=dana)
+    assert services.run_execute(run.pk) == "finished"
+    run.refresh_from_db()
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -25,14 +25,6 @@ def chances(first: float) -> dict[str, float]:
 
 
 @pytest.fixture
-def finished(release, dana, fake_engine):
-    run = services.run_start(recipe="debug", release=release, user=dana)
-    assert services.run_execute(run.pk) == "finished"
-    run.refresh_from_db()
-    return run
-
-
-@pytest.fixture
 def queue(media_root):
     """Three samples with their clips on disk, each waiting for the same two members in the order of their making."""
     people = [PersonFactory(), PersonFactory()]

@@ -13,14 +13,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def finished(release, dana, fake_engine):
-    run = services.run_start(recipe="debug", release=release, user=dana)
-    assert services.run_execute(run.pk) == "finished"
-    run.refresh_from_db()
-    return run
-
-
-@pytest.fixture
 def stored(media_root, settings, tmp_path):
     """Three accepted clips, the last without its file."""
     settings.EMOTION_WINDOWS = str(tmp_path / "windows")

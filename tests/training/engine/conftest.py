@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.training.engine.media import write_release
+from training.engine import train
 from training.engine.recipes import RECIPES, overridden
 
 TINY = {
@@ -37,3 +38,11 @@ def release(tmp_path_factory):
 def tiny():
     """The debug recipe at the smallest size that runs every module."""
     return overridden(RECIPES["debug"](), TINY)
+
+
+@pytest.fixture(scope="module")
+def run(release, tmp_path_factory):
+    """A run of one epoch, to be scored and asked."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train.train(overridden(RECIPES["debug"](), {**TINY, "epochs": 1}), release, folder)
+    return folder

@@ -10,15 +10,8 @@ import torch
 
 from tests.training.engine.conftest import TINY
 from tests.training.engine.media import EMOTIONS, write_clip
-from training.engine import evaluate, export, predict, runs, train
+from training.engine import evaluate, export, predict, runs
 from training.engine.recipes import RECIPES, overridden
-
-
-@pytest.fixture(scope="module")
-def run(release, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    train.train(overridden(RECIPES["debug"](), {**TINY, "epochs": 1}), release, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

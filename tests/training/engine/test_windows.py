@@ -3,18 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.training.engine.conftest import TINY
 from tests.training.engine.media import RGB, write_clip
-from training.engine import predict, train, windows
+from training.engine import predict, windows
 from training.engine.data import snippets_of
-from training.engine.recipes import RECIPES, overridden
-
-
-@pytest.fixture(scope="module")
-def run(release, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    train.train(overridden(RECIPES["debug"](), {**TINY, "epochs": 1}), release, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
