@@ -36,6 +36,10 @@ class VideoSwinT(nn.Module):
         legacy_rpb_slice: bool = False,
     ) -> None:
         super().__init__()
+        if len(window) != 3 or any(embed_dim * 2**i % heads for i, heads in enumerate(num_heads)):
+            raise ValueError(
+                f"window needs three sizes, and each stage's width, from embed_dim {embed_dim} on, a multiple of its num_heads"
+            )
         rates = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())  # on the CPU also when built on "meta"
         size: Size = (window[0], window[1], window[2])
         self.patch_embed = PatchEmbed(embed_dim)

@@ -28,6 +28,12 @@ def test_an_unknown_depth_is_refused_with_the_known_ones(depth):
         AudioResNet(depth=depth)
 
 
+@pytest.mark.parametrize("option", [{"embed_dim": 10}, {"window": (4, 4)}])
+def test_sizes_that_do_not_divide_are_refused(option):
+    with pytest.raises(ValueError, match="window needs three sizes"):
+        VideoSwinT(**option)
+
+
 @pytest.mark.parametrize("window", [(4, 7, 7), (4, 4, 4), (2, 3, 5), FULL])
 def test_bias_is_looked_up_by_the_distance_in_time_height_and_width(window):
     index = bias_index(window, FULL)
