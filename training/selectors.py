@@ -75,9 +75,30 @@ def _on(run: Run, gpu: launch.Gpu) -> bool:
     return gpu.index in run.device.rpartition("(")[2].rstrip(")").split(", ") and "×" in run.device
 
 
-def run_scores(run: Run) -> list[tuple[str, float | None]]:
-    """The three figures of Sec. V, each None until the run is finished."""
-    return [(title, _number(run.metrics.get(name))) for name, title in SCORES]
+@dataclass(frozen=True)
+class Score:
+    """One of the three figures of Sec. V on the test part, and its 95 % interval; None until the run is finished."""
+
+    title: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def run_scores(run: Run) -> list[Score]:
+    intervals = run.metrics.get("intervals_95") or {}
+    return [Score(title, _number(run.metrics.get(name)), *map(_number, intervals.get(name) or (None, None))) for name, title in SCORES]
+
+
+def run_beside(run: Run) -> list[tuple[str, float]]:
+    """What the accuracy is to be held against, as far as the result tells it."""
+    told = (
+        (gettext("Always the commonest class (ACC)"), run.metrics.get("majority_acc")),
+        (gettext("Visual branch alone (ACC)"), (run.metrics.get("video_branch") or {}).get("acc")),
+        (gettext("Audio branch alone (ACC)"), (run.metrics.get("audio_branch") or {}).get("acc")),
+        (gettext("Calibration error"), run.metrics.get("calibration_error")),
+    )
+    return [(title, value) for title, given in told if (value := _number(given)) is not None]
 
 
 def run_prelabels(run: Run) -> int:

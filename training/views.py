@@ -150,6 +150,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "log": selectors.run_log(run, max_bytes=16_384) if mine else None,
         "confusion": selectors.run_confusion(run),
         "scores": selectors.run_scores(run),
+        "beside": selectors.run_beside(run),
         "orders_queue": settings.PRELABEL_ORDER,
         "offers_hints": hints_offered(),
         "num_prelabels": selectors.run_prelabels(run),

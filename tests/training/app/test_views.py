@@ -54,20 +54,22 @@ def test_a_finished_run_shows_its_scores_log_and_matrix(page, release, dana, fak
     run = services.run_start(recipe="debug", release=release, user=dana)
     services.run_execute(run.pk)
     matrix = [[3, 1, 0, 0, 0, 0], *[[0] * 6 for _ in range(5)]]
-    Run.objects.filter(pk=run.pk).update(metrics={"acc": 0.5, "wa_f1": 0.4, "uar": 0.3, "confusion": matrix})
+    told = {"intervals_95": {"acc": [0.21, 0.84]}, "majority_acc": 0.125, "audio_branch": {"acc": 0.375}, "num_samples": 8}
+    Run.objects.filter(pk=run.pk).update(metrics={"acc": 0.5, "wa_f1": 0.4, "uar": 0.3, "confusion": matrix, **told})
     answer = page.get(reverse("training:run", args=[run.pk]))
     assert answer.context["confusion"]["rows"][0] == "Excitation"
     assert answer.context["confusion"]["values"][0][:2] == [0.75, 0.25]
     assert answer.context["confusion"]["values"][1][0] is None
     body = answer.content.decode()
-    assert "0.5000" in body
+    for number in ("0.5000", "0.21 – 0.84", "0.1250", "0.3750"):
+        assert number in body
     assert "fake engine" in body
     compared = page.get(reverse("training:compare"), {"run": [run.pk, "nonsense"]})
     assert compared.context["charts"]["loss"]["x"] == [0, 1, 2]
     page.cookies["django_language"] = "zh-hans"
     chart = page.get(reverse("training:compare"), {"run": run.pk}).context["charts"]["loss"]
     assert (chart["title"], chart["xLabel"], chart["series"][0]["name"]) == ("损失", "轮次", f"{run.pk}: debug")
-    assert "0.3000" in compared.content.decode()
+    assert all(text in compared.content.decode() for text in ("0.3000", "0.21 – 0.84", 'data-value="0.5"'))
 
 
 def test_the_log_of_anothers_run_is_not_shown(release, dana, erin, fake_engine):
