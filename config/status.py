@@ -19,7 +19,7 @@ from config.celery import app
 from config.models import Backup, FailedTask
 from config.places import place_of
 from crawler.models import Stage, Tombstone, Video
-from crawler.selectors import remembered, rule_matches
+from crawler.selectors import remembered, review_oldest, rule_matches
 from crawler.services import Away, clips
 from qa.models import Release
 from training.models import Run
@@ -137,7 +137,7 @@ def _oldest(now: datetime) -> dict[str, float]:
     """How long the oldest piece of work of each kind has waited, in seconds; 0 when none waits."""
     moments = {
         "video": Video.objects.filter(state__in=UNFINISHED_VIDEO).aggregate(at=Min("touched_at"))["at"],
-        "review": Video.objects.filter(state="review").aggregate(at=Min("touched_at"))["at"],
+        "review": review_oldest(),
         "sample": Sample.objects.filter(state="open").aggregate(at=Min("created_at"))["at"],
         "run": Run.objects.filter(state="queued").aggregate(at=Min("created_at"))["at"],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import F, FloatField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, FloatField, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
@@ -31,6 +31,11 @@ def videos_in_review(user: Any) -> QuerySet[Video]:
 
 def reviews_waiting() -> int:
     return Video.objects.filter(WAITING).count()
+
+
+def review_oldest() -> datetime | None:
+    """Since when the doubtful clip has waited that waits longest."""
+    return Video.objects.filter(WAITING).aggregate(at=Min(Coalesce("doubted_at", "touched_at")))["at"]
 
 
 def video_after(waiting: QuerySet[Video], video_id: int) -> Video | None:

@@ -107,6 +107,12 @@ def test_work_without_a_sign_of_life_is_counted(healthy):
     assert fresh.pk
 
 
+def test_a_doubt_about_an_accepted_clip_waits_as_others_do(healthy):
+    VideoFactory(state="review", number=None)
+    VideoFactory(doubted_at=timezone.now() - timedelta(hours=1))
+    assert site.status().oldest_s["review"] == pytest.approx(3600, abs=60)
+
+
 def test_messages_in_the_queue_are_counted():
     from django.conf import settings
 
