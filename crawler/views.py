@@ -48,6 +48,12 @@ class StageForm(forms.Form):
     starts_at = forms.DateTimeField(required=False, label=gettext_lazy("Begin (date and time; empty: when started by hand)"))
     ends_at = forms.DateTimeField(required=False, label=gettext_lazy("End (date and time; empty: when all is read)"))
     user_agent = forms.ChoiceField(choices=[("honest", "honest"), ("pool", "pool")], label=gettext_lazy("User agent"))
+    links = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 3}), label=gettext_lazy("Links to posts, people and tags, one to a line")
+    )
+
+    def clean_links(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["links"].splitlines() if line.strip()]
 
     def clean(self) -> dict[str, Any]:
         dates = self.cleaned_data

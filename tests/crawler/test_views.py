@@ -87,6 +87,12 @@ def test_a_stage_is_planned_started_and_stopped_from_the_page(client, engineer, 
     assert client.post(reverse("crawler:stage-new"), {**values, **dates}).status_code == 400
     assert client.post(reverse("crawler:stage-new"), {**values, **dates, "ends_at": "2026-03-09 10:00"}).status_code == 302
     assert Stage.objects.get(name="two").ends_at > Stage.objects.get(name="two").starts_at
+    links = "https://www.tiktok.com/@ann/video/7301234567890123456\r\n\r\n https://www.douyin.com/video/7301234567890123456 "
+    assert client.post(reverse("crawler:stage-new"), {**values, "name": "three", "links": links}).status_code == 302
+    assert Stage.objects.get(name="three").settings["links"] == links.split()
+    refused = client.post(reverse("crawler:stage-new"), {**values, "name": "four", "links": "https://example.org/a"})
+    assert refused.status_code == 400
+    assert "https://example.org/a" in refused.content.decode()
 
 
 def test_starting_a_done_stage_asks_again_what_was_out_of_reach_or_says_what_to_do(
