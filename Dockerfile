@@ -29,7 +29,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --user-group --create-home emotions \
  && install -d -o emotions -g emotions /var/lib/emotions
-ENV EMOTIONS_VAR=/var/lib/emotions DEBUG=false MPLCONFIGDIR=/tmp/matplotlib
+ENV EMOTIONS_VAR=/var/lib/emotions DEBUG=false MPLCONFIGDIR=/tmp/matplotlib XDG_CACHE_HOME=/tmp/cache
 WORKDIR /srv/emotions
 COPY . .
 # Read-only to the user that runs it: what an intruder could write is only /var/lib/emotions.
