@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -25,7 +27,7 @@ from annotation.rules import sentiment
 from annotation.services import BadLines, Conflict
 from annotation.services.gold import _gold_samples as gold_samples
 from tests.annotation.conftest import FIRST, Staff, person, say
-from tests.factories import AssignmentFactory, PersonFactory, SampleFactory, VideoFactory
+from tests.factories import AssignmentFactory, PersonFactory, SampleFactory, VideoFactory, VoteFactory
 
 HEADER = "username,full_name,gender,language,work_experience,msceit,education,culture,leadership,role,group"
 NOW = timezone.now()
@@ -141,6 +143,37 @@ def test_a_swap_that_the_paper_forbids_is_refused(staff: Staff, high: str, low: 
     with pytest.raises(ValidationError) as refused:
         services.member_swap(*pair, reason=reason)
     assert refused.value.code == code
+
+
+def shares() -> dict[tuple[str, str], int]:
+    """How many clips of each platform each group was handed, by (group, platform)."""
+    return Counter(Sample.objects.values_list("group__letter", "video__platform"))
+
+
+def test_even_shares_count_clips_and_quotas_count_each_platforms(staff: Staff, settings: Any) -> None:
+    # In this order an even share alone gives group A all of TikTok's.
+    for number in range(1, 10):
+        VideoFactory(number=number, platform="tiktok" if number % 3 == 1 else "douyin")
+    with transaction.atomic():
+        services.distribute()
+        assert shares() == {("A", "tiktok"): 3, ("B", "douyin"): 3, ("C", "douyin"): 3}
+        transaction.set_rollback(True)
+    settings.ASSIGNMENT_POLICY = "quota"
+    services.distribute()
+    assert shares() == {(group, platform): count for group in "ABC" for platform, count in (("tiktok", 1), ("douyin", 2))}
+
+
+def test_weighted_shares_follow_the_pace_of_two_weeks(staff: Staff, settings: Any) -> None:
+    settings.ASSIGNMENT_POLICY = "weighted"
+    quick = staff.members["B"][0]
+    for days in (1, 2, 3, 20, 21, 22, 23, 24, 25):
+        VoteFactory(person=quick, sample__group=quick.group, created_at=timezone.now() - timedelta(days=days))
+    before = shares()
+    VideoFactory.create_batch(12)
+    services.distribute()
+    now = Counter(letter for letter, _platform in (shares() - before).elements())
+    assert now["B"] > now["A"] >= now["C"] > 0
+    assert now.total() == 12
 
 
 def test_the_absent_persons_clips_go_to_others(staff: Staff) -> None:
