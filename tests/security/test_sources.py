@@ -75,13 +75,14 @@ def test_weights_are_loaded_without_code():
 def test_no_text_is_run_as_code_or_as_a_template():
     forbidden = {"eval", "exec", "os.system", "os.popen", "Template", "engines.from_string", "yaml.load", "mark_safe"}
     calls = [
-        f"{name}:{node.lineno}"
+        f"{name}: {ast.unparse(node)}"
         for name, tree in parsed()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and (ast.unparse(node.func) in forbidden or any(w.arg == "shell" and ast.unparse(w.value) != "False" for w in node.keywords))
     ]
-    assert calls == []
+    # What the Markdown parser makes of a release's card, all HTML in it escaped: tests/qa/test_pages.py, test_the_card_is_shown_formatted_and_brings_no_code.
+    assert calls == ["qa/views/releases.py: mark_safe(parser.renderer.render(tokens, parser.options, {}))"]
 
 
 def test_only_the_guarded_modules_reach_out():
