@@ -266,9 +266,9 @@ export function heatMap(figure, data) {
       picture.append(cellOf);
       const at = { x: left + cell * j + 1, y: top + i * 34 + 1, width: cell - 2, height: 32, rx: 3 };
       const share = Number.isFinite(value) ? Math.max(0, Math.min(1, (value - low) / (high - low))) : 0;
-      const strong = share > 0.45;
-      cellOf.append(svg("rect", { ...at, class: "heat", "fill-opacity": (0.06 + 0.94 * share).toFixed(2) }));
-      cellOf.append(svg("text", { class: strong ? "heat-strong" : "value", x: at.x + cell / 2, y: at.y + 20, "text-anchor": "middle" }, brief(value)));
+      // At most half the accent: the number keeps a contrast of 4.5 on every cell, in both themes.
+      cellOf.append(svg("rect", { ...at, class: "heat", "fill-opacity": (0.06 + 0.44 * share).toFixed(2) }));
+      cellOf.append(svg("text", { class: "value", x: at.x + cell / 2, y: at.y + 20, "text-anchor": "middle" }, brief(value)));
     });
   });
   table(figure, [data.rowLabel || "", ...data.columns.map((name) => shown(data, name))], data.rows.map((name, i) => [shown(data, name), ...data.values[i]]), write);
