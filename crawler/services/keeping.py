@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,8 +38,10 @@ def _files() -> Iterator[tuple[str, int | None]]:
 
 def parts_sweep(older_than: timedelta = timedelta(days=1)) -> int:
     """Removes beginnings of files that nobody has written to for so long: their worker died, or their video ended otherwise. How many."""
-    until = time.time() - older_than.total_seconds()
-    old = [path for path in (Path(settings.MEDIA_ROOT) / "parts").glob("*") if path.stat().st_mtime < until]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return len(old)
+    until, swept = time.time() - older_than.total_seconds(), 0
+    for path in (Path(settings.MEDIA_ROOT) / "parts").glob("*"):
+        with suppress(FileNotFoundError):  # a download that is going on renames and removes its own
+            if path.stat().st_mtime < until:
+                path.unlink()
+                swept += 1
+    return swept
