@@ -31,10 +31,10 @@ class Look:
 
 def compared(mine: Look, other: int, theirs: Look) -> duplicates.Likeness:
     """How the stored clip `other` resembles this one, by hashes and by local features; where that is doubtful, by its sound too."""
-    share, nearest, in_order = duplicates.compare(mine.hashes, mine.times, theirs.hashes, theirs.times)
+    hashes = duplicates.compare(mine.hashes, mine.times, theirs.hashes, theirs.times)
     inliers, agreements = same_scene(mine.features, theirs.features) if mine.features and theirs.features else (0, [])
     agreement = duplicates.second_best(agreements)
-    seen = duplicates.Likeness(other, share=share, nearest=nearest, in_order=in_order, inliers=inliers, agreement=agreement)
+    seen = duplicates.Likeness(other, **hashes, inliers=inliers, agreement=agreement)
     if duplicates.judge(seen)[0] != duplicates.DOUBTFUL or mine.sound is None or theirs.sound is None:
         return seen
     return replace(seen, sound=duplicates.sound_alike(mine.sound, theirs.sound))

@@ -18,6 +18,11 @@ SHARE_SAME = 0.8  # of the query's frames, near ones
 SHARE_LONG, FRAMES_LONG, NEAR_LONG = 0.4, 8, 24  # or fewer, when many follow one another and one is all but the same
 SHARE_SEEN, FRAMES_SEEN = 0.2, 5  # or fewer still, when the pictures agree too
 SHARE_DOUBT = 0.3
+# Few near frames are enough when they come at the same moments: re-timed copies show other frames of a fast scene.
+NEAR_STEP, FRAMES_STEP, SPAN_STEP = 40, 4, 0.65  # bits; frames that keep one pace; of the shorter clip's length that they reach over
+STEP_LEAST_S, STEP_SLACK_S = 3.0, 0.15
+PACES = (0.5, 2.0)  # of an edited copy
+STEP_LOOKED_AT = 24  # frames, the nearest ones
 AGREE_SAME = 0.8  # correlation of two pictures laid over one another
 AGREE_SURE = 0.95  # two excerpts of one film with the same still scene reached 0.945 with 32 points: they are for people to judge
 AGREE_DOUBT = 0.5
@@ -42,6 +47,7 @@ class Likeness:
     share: float = 0.0  # of the new clip's frames that have a near frame there
     nearest: int = BITS
     in_order: int = 0  # near frames that follow one another in both
+    in_step: float = 0.0  # of the shorter clip's length, over which near frames keep one pace
     inliers: int = 0  # local features that one transformation explains
     agreement: float = 0.0  # of the second-best pair of frames, laid over one another
     sound: float | None = None  # bits that agree; None where nothing can be compared
@@ -71,6 +77,7 @@ def decide(likenesses: list[Likeness]) -> Same | Doubt | None:
         "share": round(best.share, 3),
         "nearest": best.nearest,
         "in_order": best.in_order,
+        "in_step": round(best.in_step, 3),
         "inliers": best.inliers,
         "agreement": best.agreement,
         **({} if best.sound is None else {"sound": best.sound}),
@@ -88,6 +95,8 @@ def judge(likeness: Likeness) -> tuple[int, str]:
         return 2, "same pictures, edited"
     if same_hashes(likeness):
         return 2, "frame hashes"
+    if likeness.in_step >= SPAN_STEP:
+        return 2, "the same frames at the same moments"
     confirmed = ", and the same sound" if (likeness.sound or 0.0) >= SOUND_SAME else ""
     if likeness.agreement >= AGREE_DOUBT and likeness.inliers >= INLIERS:
         return DOUBTFUL, f"alike in part{confirmed}"
@@ -148,18 +157,37 @@ def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.bitwise_count(left.view(np.uint64)[:, None, :] ^ right.view(np.uint64)[None, :, :]).sum(axis=2, dtype=np.int32)
 
 
-def compare(query: np.ndarray, query_times: np.ndarray, stored: np.ndarray, stored_times: np.ndarray) -> tuple[float, int, int]:
-    """(share of near frames, nearest distance, near frames in order) of a query against one stored clip, its best orientation."""
+def compare(query: np.ndarray, query_times: np.ndarray, stored: np.ndarray, stored_times: np.ndarray) -> dict[str, Any]:
+    """share, nearest, in_order and in_step, as Likeness has them, of a query against one stored clip, its best orientation."""
     if not len(query) or not len(stored):
-        return 0.0, BITS, 0
-    best = (0.0, BITS, 0)
-    for variant in orientations(query):
-        table = distances(variant, stored)
-        near = table.min(axis=1)
-        share, nearest = float(np.mean(near <= NEAR)), int(near.min())
-        places = table.argmin(axis=1)[near <= NEAR]
-        best = max(best, (share, nearest, rising(stored_times[places])), key=lambda found: (found[0], -found[1]))
-    return best
+        return {}
+    tables = [distances(variant, stored) for variant in orientations(query)]
+    table = max(tables, key=lambda found: (np.mean(found.min(axis=1) <= NEAR), -found.min()))
+    nearest, moments = table.min(axis=1), stored_times[table.argmin(axis=1)]
+    sharp = np.sort(np.argsort(nearest, kind="stable")[: min(STEP_LOOKED_AT, int((nearest <= NEAR_STEP).sum()))])
+    length_s = float(min(np.ptp(query_times), np.ptp(stored_times)))
+    return {
+        "share": float(np.mean(nearest <= NEAR)),
+        "nearest": int(nearest.min()),
+        "in_order": rising(moments[nearest <= NEAR]),
+        "in_step": stepping(query_times[sharp], moments[sharp]) / length_s if length_s >= STEP_LEAST_S else 0.0,
+    }
+
+
+def stepping(here: np.ndarray, there: np.ndarray) -> float:
+    """Seconds of `here` (N,), rising, that the moments `there` (N,) keep up with at one pace; 0 where fewer than FRAMES_STEP do."""
+    first, second = np.triu_indices(len(here), 1)
+    apart = here[second] - here[first] >= 1.0  # nearer ones say little of the pace
+    first, second = first[apart], second[apart]
+    pace = (there[second] - there[first]) / (here[second] - here[first])
+    likely = (pace >= PACES[0]) & (pace <= PACES[1])
+    first, pace = first[likely], pace[likely]
+    off = np.abs(there - there[first, None] - pace[:, None] * (here - here[first, None]))
+    on = off <= STEP_SLACK_S
+    on = on[on.sum(axis=1) >= FRAMES_STEP]
+    if not len(on):
+        return 0.0
+    return float((np.where(on, here, -np.inf).max(axis=1) - np.where(on, here, np.inf).min(axis=1)).max())
 
 
 def rising(times: np.ndarray) -> int:

@@ -78,6 +78,8 @@ def test_a_flag_asks_a_person_and_a_drop_outweighs_it():
         (Likeness(7, share=0.4, in_order=8, nearest=25), Review),
         (Likeness(7, share=0.9, in_order=5), Drop),
         (Likeness(7, share=0.9, in_order=1), Keep),
+        (Likeness(7, in_step=0.65, share=0.1), Drop),
+        (Likeness(7, in_step=0.64, share=0.1), Keep),
         (Likeness(7, agreement=0.6, inliers=30), Review),
         (Likeness(7, agreement=0.99, inliers=9), Keep),
         (Likeness(7, share=0.4, in_order=3), Review),
@@ -131,6 +133,36 @@ def test_matches_must_follow_one_another():
     assert duplicates.rising(np.array([0.0, 1.0, 0.5, 2.0, 3.0])) == 4
     assert duplicates.rising(np.array([3.0, 2.0, 1.0])) == 1
     assert duplicates.rising(np.array([1.0, 1.0, 1.0])) == 1, "one frame seen thrice is no order"
+
+
+@pytest.mark.parametrize(
+    ("there", "seconds"),
+    [
+        ([0.0, 2.5, 5.0, 10.0], 8.0),  # a quarter faster throughout
+        ([3.0, 5.1, 6.9, 11.0], 8.0),  # cut out later, moments off by a frame
+        ([0.0, 2.0, 4.0, 0.0], 0.0),  # three are chance
+        ([5.0, 5.0, 5.0, 5.0], 0.0),  # one frame that stands still
+        ([8.0, 6.0, 4.0, 0.0], 0.0),  # backwards
+        ([0.0, 7.0, 1.0, 3.0], 0.0),  # one place at other times
+    ],
+)
+def test_frames_keep_step_when_their_moments_lie_on_one_line(there, seconds):
+    assert duplicates.stepping(np.array([0.0, 2.0, 4.0, 8.0]), np.array(there)) == seconds
+
+
+def test_few_frames_alike_tell_a_copy_by_their_moments_alone():
+    rng = np.random.default_rng(0)
+    stored, query = rng.integers(0, 256, (2, 40, 32), np.uint8)
+    times = np.arange(40) / 4
+    places = np.array([2, 11, 24, 35])
+    query[places] = stored[places]
+    copy = duplicates.compare(query, times, stored, times)
+    assert (copy["share"], copy["nearest"], copy["in_order"]) == (0.1, 0, 4)
+    assert copy["in_step"] == pytest.approx(33 / 39)
+    query[places] = stored[places[[2, 0, 3, 1]]]
+    assert duplicates.compare(query, times, stored, times)["in_step"] == 0.0, "the same frames at other moments"
+    query[places] = stored[places]
+    assert duplicates.compare(query[:12], times[:12], stored[:12], times[:12])["in_step"] == 0.0, "too short to say"
 
 
 def test_distances_agree_with_a_plain_count():

@@ -119,7 +119,7 @@ def test_sound_is_compared_for_doubtful_pairs_alone(seen, monkeypatch):
     media.compared(first, 2, song)
     media.compared(first, 2, look(seen["copy"]))
     assert asked == []
-    monkeypatch.setattr(duplicates, "compare", lambda *args: (0.45, 50, 6))
+    monkeypatch.setattr(duplicates, "compare", lambda *args: {"share": 0.45, "nearest": 50, "in_order": 6})
     assert (media.compared(first, 2, song).sound, asked) == (0.9, [1])
 
 
