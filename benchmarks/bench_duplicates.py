@@ -143,23 +143,24 @@ def alike_originals(originals: dict[int, media.Look], stock: media.Stock) -> set
 
 
 def report(clips: list[Path], answers: list[Answer], alike: set[frozenset[int]]) -> dict[str, Any]:
-    def right(answer: Answer) -> bool:
-        twins = frozenset((label(clips[answer.original]), label(clips[answer.other]))) if answer.other is not None else frozenset()
-        return answer.other == answer.original or twins in TWINS
+    def right(answer: Answer, other: int | None) -> bool:
+        twins = frozenset((label(clips[answer.original]), label(clips[other]))) if other is not None else frozenset()
+        return other == answer.original or twins in TWINS
 
-    edits = {edit: [right(answer) for answer in answers if answer.edit == edit] for edit in EDITS}
+    hits = [right(answer, answer.other) for answer in answers]
+    edits = {edit: [hit for hit, answer in zip(hits, answers, strict=True) if answer.edit == edit] for edit in EDITS}
     said = [answer for answer in answers if answer.other is not None]
     pairs = [sorted(label(clips[number]) for number in pair) for pair in alike]
     return {
         "clips": len(clips),
         "copies": len(answers),
-        "recall": statistics.fmean(right(answer) for answer in answers),
-        "recall_with_review": statistics.fmean(answer.found is not None and answer.found.other == answer.original for answer in answers),
-        "precision": sum(right(answer) for answer in said) / max(len(said), 1),
-        "edits": {edit: round(statistics.fmean(hits), 4) for edit, hits in edits.items() if hits},
+        "recall": statistics.fmean(hits),
+        "recall_with_review": statistics.fmean(right(answer, answer.found.other if answer.found else None) for answer in answers),
+        "precision": sum(right(answer, answer.other) for answer in said) / max(len(said), 1),
+        "edits": {edit: round(statistics.fmean(found), 4) for edit, found in edits.items() if found},
         "false_pairs": sorted(pair for pair in pairs if frozenset(pair) not in TWINS),
         "twins_found": sorted(pair for pair in pairs if frozenset(pair) in TWINS),
-        "missed": sorted(f"{label(clips[answer.original])}: {answer.edit}" for answer in answers if not right(answer)),
+        "missed": sorted(f"{label(clips[answer.original])}: {answer.edit}" for answer, hit in zip(answers, hits, strict=True) if not hit),
         "ms_per_copy_median": round(1000 * statistics.median(answer.seconds for answer in answers), 1),
     }
 
