@@ -33,10 +33,11 @@ def measure(*, peers: bool = False) -> dict[str, Any]:
 
 def killed(folder: Path, *, posts: int, count: int) -> dict[str, Any]:
     """The crawl in production's shape: PostgreSQL, Redis, Celery workers."""
-    from benchmarks.clips import bench_clips
+    from demo.clips import make_clips
     from tests.servers import postgres, redis
 
-    clips = bench_clips(folder / "clips", count=count)[0].parent
+    clips = folder / "clips"  # drawn ones, always: real ones are too few for each healthy post to show another
+    make_clips(clips, count=count)
     with postgres() as database, redis() as broker:
         options = ["--clips", str(clips), "--posts", str(posts), "--kills", str(KILLS), "--restarts", str(RESTARTS), "--queue"]
         return crawling(folder / "killed", *options, DATABASE_URL=database, CELERY_BROKER_URL=broker)
