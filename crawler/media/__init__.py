@@ -1,6 +1,6 @@
 """Files from the Internet are opened only here, each in a child process with limits on time, memory and output."""
 
-from crawler.media.examination import Examination, HostileMedia, browser_plays, examine, pictures, transcode
+from crawler.media.examination import Examination, HostileMedia, Unfit, browser_plays, examine, pictures, transcode
 from crawler.media.likeness import Features, Look, compared, load_features, same_scene
 from crawler.media.stock import Stock
 
@@ -10,6 +10,7 @@ __all__ = [
     "HostileMedia",
     "Look",
     "Stock",
+    "Unfit",
     "browser_plays",
     "compared",
     "examine",

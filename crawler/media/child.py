@@ -15,6 +15,8 @@ import os
 import resource
 import subprocess
 import sys
+from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"  # no playlists: they would make FFmpeg read other files
@@ -28,9 +30,11 @@ FEATURES_PER_FRAME = 160
 PICTURE_SIDE = 160  # of the small grey pictures that are laid over one another
 WINDOW_S = 0.5
 SILENCE = 1e-3  # peak amplitude
+LOUDEST = 8.0  # of full scale; decoders overshoot a little, and nothing that is heard goes beyond
 LONGEST_SOUND_S = 180
 NUM_PICTURES = 8
 LARGEST_PICTURE = 640  # longer side
+UNFIT = 70  # exit status: what looks at files is missing here, which is no finding about the file
 
 
 def limit(memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
@@ -80,6 +84,8 @@ def examine(path: str, features: str) -> dict[str, Any]:
         av.logging.restore_default_callback()  # PyAV's own waits for the interpreter inside decoder threads, and then for ever
         av.logging.set_libav_level(av.logging.PANIC)
         report = look(av, path, features)
+        if "width" in report:
+            report |= upright(av, path, report)
     except Exception as error:  # any way in which a file defeats the decoder is a finding about the file
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise  # of ours, not of the file
@@ -118,6 +124,15 @@ def look(av: Any, path: str, features: str) -> dict[str, Any]:
             else:
                 ear.hear(frame)
     return report | eye.report(features) | ear.report()
+
+
+def upright(av: Any, path: str, report: dict[str, Any]) -> dict[str, Any]:
+    """The size as it is shown, and how far players turn the pictures for that: phones store them as the sensor lay."""
+    with av.open(f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS}) as container:
+        rotation = next(container.decode(container.streams.video[0])).rotation
+    size = report["width"], report["height"]
+    width, height = size[::-1] if rotation % 180 else size
+    return {"rotation": rotation, "width": width, "height": height}
 
 
 class Eye:
@@ -197,7 +212,9 @@ class Ear:
 
         sound = frame.to_ndarray()
         if sound.dtype.kind in "iu":
-            sound = sound.astype(np.float32) / np.iinfo(sound.dtype).max
+            middle = 2 ** (8 * sound.dtype.itemsize - 1)
+            sound = (sound.astype(np.float32) - (middle if sound.dtype.kind == "u" else 0)) / middle
+        sound = np.clip(np.nan_to_num(sound), -LOUDEST, LOUDEST)  # a file may hold any number, no number and infinity
         self.rate = frame.sample_rate
         self.peak = max(self.peak, float(np.abs(sound).max(initial=0.0)))
         window = self.energy.setdefault(int(self.samples / max(frame.sample_rate, 1) / WINDOW_S), [0.0, 0])
@@ -316,7 +333,8 @@ def pictures(path: str, target: str) -> dict[str, Any]:
         for count, frame in enumerate(container.decode(stream)):
             wanted_s = length_s * (len(kept) + 0.5) / NUM_PICTURES
             if len(kept) < NUM_PICTURES and (frame.time or 0.0) >= wanted_s:
-                kept.append(frame.reformat(*size, format="rgb24", interpolation="AREA").to_ndarray())
+                picture = frame.reformat(*size, format="rgb24", interpolation="AREA").to_ndarray()
+                kept.append(np.rot90(picture, frame.rotation // 90))
             if count > MAX_FRAMES or len(kept) == NUM_PICTURES:
                 break
     with open(target, "wb") as file:
@@ -324,8 +342,17 @@ def pictures(path: str, target: str) -> dict[str, Any]:
     return {"pictures": len(kept)}
 
 
+def missing() -> str:
+    """What this machine lacks to look at any file, "" for nothing."""
+    lacks = [name for name in ("av", "cv2", "numpy") if find_spec(name) is None]
+    return ", ".join([*lacks, *([] if which("ffmpeg") else ["ffmpeg"])])
+
+
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if lacks := missing():
+        print(f"missing on this machine: {lacks}", file=sys.stderr)
+        sys.exit(UNFIT)
     limit(int(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]))
     json.dump({"examine": examine, "pictures": pictures}[sys.argv[1]](sys.argv[2], sys.argv[3]), sys.stdout)

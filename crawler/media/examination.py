@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -26,6 +27,8 @@ REPORT_BYTES = 4 * 2**20
 FEATURE_BYTES = 4 * 2**20
 PICTURE_BYTES = 16 * 2**20
 TRANSCODED_BYTES = 400 * 2**20
+NOT_STARTED = {70, 127}  # child.UNFIT, and what prlimit ends with where there is no such program
+NO_ENCODER = "Unknown encoder"  # as FFmpeg words it where it was built without one
 NO_ROOM = os.strerror(errno.ENOSPC)  # as FFmpeg and Python word it
 FFMPEG_KILLED = f"ffmpeg ended with {-signal.SIGKILL}"  # as the child words it
 PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}
@@ -33,6 +36,10 @@ PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}
 
 class HostileMedia(Exception):
     """The file made the decoder run out of time, memory or output, or killed it; the message says which."""
+
+
+class Unfit(OSError):
+    """This machine lacks a program or a library that looks at files; the message says which. Nothing was found out about the file."""
 
 
 class Killed(HostileMedia):
@@ -75,7 +82,7 @@ class Examination:
 
 
 def examine(path: Path, features: Path | None = None) -> Examination:
-    """Everything measured about the file. Raises HostileMedia when it breaks a limit, FileNotFoundError without a file.
+    """Everything measured about the file. Raises HostileMedia when it breaks a limit, Unfit where none can be examined, FileNotFoundError without a file.
 
     A decoder that was killed is asked once more before the file is blamed: the machine may have been short of memory, not the file.
     """
@@ -99,7 +106,7 @@ def _examine(path: Path, features: Path | None) -> Examination:
             raise HostileMedia(f"the examination ended without a report ({len(output)} bytes)") from error
         if features and rough and rough.is_file():
             features.parent.mkdir(parents=True, exist_ok=True)
-            partial = features.with_suffix(f".{os.getpid()}.tmp")
+            partial = features.with_suffix(f".{secrets.token_hex(4)}.tmp")  # two threads may be at posts with the same bytes
             partial.write_bytes(rough.read_bytes())
             partial.replace(features)
     known = {field.name for field in fields(Examination)}
@@ -122,7 +129,7 @@ def pictures(path: Path) -> np.ndarray:
 def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
     """The command's standard output. Its whole process group is killed when it is late or says too much. Raises HostileMedia.
 
-    Raises OSError when it found the disk full: that is no finding about the file.
+    Raises OSError when it found the disk full, and Unfit when a program is missing: these are no findings about the file.
     """
     environment = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -132,7 +139,12 @@ def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
     }
     # Into files, not pipes: the child's limit on the size of files then bounds what it may say.
     with tempfile.TemporaryFile() as spoken, tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=spoken, stderr=errors, env=environment, start_new_session=True)
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=spoken, stderr=errors, env=environment, start_new_session=True
+            )
+        except FileNotFoundError as error:
+            raise Unfit(f"missing on this machine: {command[0]}") from error
         try:
             _wait(process, wall_s)
         finally:
@@ -141,6 +153,8 @@ def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
         said = errors.read().decode("utf-8", "replace").strip()
         if NO_ROOM in said:  # FFmpeg may call itself successful all the same
             raise OSError(errno.ENOSPC, said[-200:])
+        if process.returncode in NOT_STARTED or (process.returncode and NO_ENCODER in said):
+            raise Unfit(" ".join(said.splitlines()[-1:])[:200])
         if process.returncode:
             kind = Killed if process.returncode == -signal.SIGKILL else HostileMedia
             raise kind(f"the decoder ended with {process.returncode}: {' '.join(said.splitlines()[-1:])[:200]}")

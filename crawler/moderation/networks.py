@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,22 @@ from django.conf import settings
 from crawler.models import Check, Video
 from crawler.moderation.finding import Finding, pictures_of
 
+log = logging.getLogger(__name__)
 FRAMES = 2  # one frame may be an accident of the light
 CROPPED_FROM = 256 / 224  # such networks were trained on the middle of a slightly larger picture
 MEAN = np.array([104.0, 117.0, 123.0], np.float32)  # of the pictures they were trained with; blue, green, red
 
 
 def judged(model: str, video: Video, what: str) -> Finding:
-    """Review when at least two pictures of the clip are probable; the scores are the evidence."""
+    """Review when at least two pictures of the clip are probable; the scores are the evidence. Unable with a file that is no such network."""
     pictures = pictures_of(video)
     if isinstance(pictures, Finding):
         return pictures
-    found = scores(model, pictures)
+    try:
+        found = scores(model, pictures)
+    except Exception as error:  # onnxruntime's errors have no common class; else every clip would fail for a setting
+        log.warning("%s cannot look at pictures: %s", model, error)
+        return Finding(Check.Verdict.UNABLE, f"{Path(model).name} cannot look at pictures: {error}"[:200])
     high = [score for score in found if score >= settings.PICTURE_THRESHOLD]
     evidence = {"model": Path(model).name, "scores": [round(score, 3) for score in found], "threshold": settings.PICTURE_THRESHOLD}
     if len(high) >= min(FRAMES, len(found)):

@@ -16,13 +16,15 @@ from crawler.selectors.review import (
     video_after,
     videos_in_review,
 )
-from crawler.selectors.videos import clip_of, clip_url, video_named, videos_ready
+from crawler.selectors.videos import clip_of, clip_url, copies_dropped, copy_kept, video_named, videos_ready
 
 __all__ = [
     "KeyedPages",
     "LongList",
     "clip_of",
     "clip_url",
+    "copies_dropped",
+    "copy_kept",
     "decision_last",
     "decisions_latest",
     "doubts",

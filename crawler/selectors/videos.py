@@ -6,11 +6,12 @@ import re
 from typing import Any
 
 from django.core import signing
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from crawler.models import Video
+from crawler.selectors.review import resembled
 
 SALT = "crawler.clip"
 
@@ -27,6 +28,20 @@ def video_named(name: str) -> Video | None:
         return Video.objects.filter(platform=platform, platform_id=platform_id).first()
     match = re.fullmatch(r"0*(\d{1,9})(\.mp4)?", name)
     return Video.objects.filter(number=int(match[1])).first() if match else None
+
+
+def copies_dropped(video: Video) -> list[int]:
+    """Ids of the videos that were dropped as copies of this one, by machine or by a person who compared the two."""
+    compared = Q(reason="reviewed: duplicate", checks__name="duplicate", checks__evidence__other=video.pk)
+    copies = Video.objects.filter(Q(reason__startswith=f"duplicate: of {video.pk} (") | compared, state=Video.State.DROPPED)
+    return sorted(set(copies.values_list("pk", flat=True)))
+
+
+def copy_kept(video: Video) -> Video | None:
+    """The clip in whose favour this one was dropped as its copy, where that is still there."""
+    match = re.match(r"duplicate: of (\d+) \(", video.reason)
+    found = Video.objects.filter(pk=int(match[1])).first() if match else resembled(video) if video.reason == "reviewed: duplicate" else None
+    return found if found and found.state not in (Video.State.DROPPED, Video.State.FAILED) else None
 
 
 def clip_url(video: Video, *, user: Any, ttl_s: int = 3600) -> str:

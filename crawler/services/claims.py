@@ -28,6 +28,10 @@ class Overtaken(Exception):
     """The video was decided about while a step was at work on it: taken down, or dropped for a better copy. What the step found is left."""
 
 
+class TakenDown(Exception):
+    """The same content was taken down under another id, for the reason that is the message: this post has to go in the same way."""
+
+
 def name() -> str:
     """This worker: machine, process, moment of the claim, and a random part that tells threads apart."""
     return f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}:{secrets.token_hex(4)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import shutil
 from collections.abc import Collection
@@ -20,7 +21,7 @@ from crawler import media, moderation
 from crawler.models import Check, Counter, Fingerprint, Tombstone, Video
 from crawler.rules import cleaning as rules
 from crawler.rules import duplicates, transitions, violence
-from crawler.services.claims import Overtaken, renew, save
+from crawler.services.claims import Overtaken, TakenDown, renew, save
 from crawler.storage import clips
 
 State = Video.State
@@ -34,15 +35,17 @@ VERSIONS = {
 }
 RELEASED_NUMBERS = "video numbers"
 STOCK = "stock"
+GAVE_WAY = re.compile(r"duplicate: of (\d+) \(better copy\)")
+TOO_POOR = "reviewed: quality"
 
 
 def store_check(
     video: Video, name: str, verdict: str, reason: str = "", evidence: dict[str, Any] | None = None, version: int | None = None
 ) -> Check:
-    """The verdict of this version of the check: what is stored first stays, unless the check was unable to look then."""
+    """The verdict of this version of the check: what is stored first stays, unless the check was unable to look then, or drops the clip now."""
     values = {"verdict": verdict, "reason": reason[:200], "evidence": evidence or {}, "created_at": timezone.now()}
     check, made = Check.objects.get_or_create(video=video, name=name, version=version or VERSIONS[name], defaults=values)
-    if not made and check.verdict == Check.Verdict.UNABLE:
+    if not made and (check.verdict == Check.Verdict.UNABLE or verdict == Check.Verdict.DROP):
         for field, value in values.items():
             setattr(check, field, value)
         check.save()
@@ -73,7 +76,10 @@ def features_path(video: Video) -> Path:
 
 
 def verify(video: Video) -> None:
-    """Decodes the file from end to end, stores what was measured and its fingerprint; drops what is spoilt, too short or too long."""
+    """Decodes the file from end to end, stores what was measured and its fingerprint; drops what is spoilt, too short or too long.
+
+    Raises TakenDown when its content was taken down under another id.
+    """
     if not video.path.is_file():
         _ask_again(video)
         return
@@ -90,6 +96,8 @@ def verify(video: Video) -> None:
     for name in ("taken-down", "corrupt", "length", "stated-length"):
         found = rules.CHECKS[name][1](facts)
         if isinstance(found, rules.Drop):
+            if facts.taken_down:
+                raise TakenDown(facts.taken_down)
             drop(video, name, found)
             return
         if found is None:
@@ -117,7 +125,8 @@ def verify(video: Video) -> None:
 
 
 def _ask_again(video: Video) -> None:
-    """The file is not where the row says (a lost disk, a killed move): back to the step that fetches it."""
+    """The file is not where the row says (a lost disk, a killed move): back to the step that fetches it. What comes may be another file."""
+    video.checks.exclude(name="duplicate").delete()
     video.file, video.sha256, video.state = "", "", State.META
     save(video)
 
@@ -268,10 +277,12 @@ def deduplicate(video: Video) -> None:
         left = Video.objects.filter(pk__in=set(likenesses) - gone).values_list("pk", flat=True)
         found = rules.duplicate([likenesses[other] for other in left])
         if isinstance(found, rules.Drop):
-            if not _gives_way(video, found):
-                drop(video, "duplicate", found)
+            other = found.evidence["other"]
+            kept = _kept_for(other)
+            if kept != video.pk and not _gives_way(video, kept):
+                drop(video, "duplicate", rules.Drop(f"duplicate: of {kept} ({found.evidence['how']})", found.evidence))
                 return
-            gone.add(found.evidence["other"])
+            gone |= {other, kept}
         elif _enter(video, mine, last, found):
             return
 
@@ -300,20 +311,27 @@ def _features(video: Video) -> media.Features | None:
     return media.load_features(clips().fetched(features_name(video)))
 
 
+def _kept_for(video_id: int) -> int:
+    """The copy in whose favour this clip was dropped, through all who gave way to a better one in turn; the clip itself otherwise."""
+    dropped = Video.objects.filter(pk=video_id, state=State.DROPPED).values_list("reason", flat=True).first()
+    way = GAVE_WAY.fullmatch(dropped or "")
+    return _kept_for(int(way[1])) if way else video_id
+
+
 @transaction.atomic
-def _gives_way(video: Video, found: rules.Drop) -> bool:
-    """Whether the earlier copy is dropped in this one's favour, or was before: this one is better, and that one has no number yet."""
-    other = Video.objects.select_for_update().filter(pk=found.evidence["other"]).first()
-    way = f"duplicate: of {video.pk} (better copy)"
-    if other is not None and (other.state, other.reason) == (State.DROPPED, way):
+def _gives_way(video: Video, other_id: int) -> bool:
+    """Whether the other copy leaves its place to this one: it failed, or it is worse and has no number yet.
+
+    One that people dropped as too poor stays dropped, and bars no better copy.
+    """
+    other = Video.objects.select_for_update().filter(pk=other_id).first()
+    if other is None or not (other.state == State.FAILED or duplicates.better(_quality(video), _quality(other))):
+        return False
+    if other.state in (State.VERIFIED, State.DEDUPLICATED, State.SCREENED, State.REVIEW, State.FAILED):
+        other.state, other.reason = State.DROPPED, f"duplicate: of {video.pk} (better copy)"
+        other.save()
         return True
-    if other is None or other.state not in (State.VERIFIED, State.DEDUPLICATED, State.SCREENED, State.REVIEW):
-        return False
-    if not duplicates.better(_quality(video), _quality(other)):
-        return False
-    other.state, other.reason = State.DROPPED, way
-    other.save()
-    return True
+    return (other.state, other.reason) == (State.DROPPED, TOO_POOR)
 
 
 def _quality(video: Video) -> tuple[int, float]:

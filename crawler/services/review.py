@@ -131,30 +131,40 @@ def _waiting(video_id: int, user: Any) -> Video:
 def video_takedown(video_id: int, *, reason: str) -> Tombstone:
     """The tombstone that stays when the video's file, features, metadata and fingerprint are removed. Harmless when repeated.
 
-    The row itself stays as a dropped, emptied one, because labels and releases point to it; the next release lacks it.
+    Copies that were dropped in its favour go with it. The rows themselves stay as dropped, emptied ones, because labels and releases
+    point to them; the next release lacks the video.
     """
     if not reason.strip():
         raise ValidationError("a take-down needs its reason", code="reason")
     with transaction.atomic():
-        video = Video.objects.select_for_update().get(pk=video_id)
-        prints = getattr(video, "fingerprint", None)
-        stone, _ = Tombstone.objects.get_or_create(
-            platform=video.platform,
-            platform_id=video.platform_id,
-            defaults={
-                "sha256": video.sha256,
-                "frames_sha256": prints.frames_sha256 if prints else "",
-                "number": video.number,
-                "reason": reason[:200],
-            },
-        )
-        stone.leftovers = sorted({*stone.leftovers, *_files(video)})
-        stone.save(update_fields=["leftovers"])
-        if prints:
-            prints.delete()
-        video.checks.all().delete()
-        _empty(video, reason)
+        stone = _take_down(video_id, reason)
         transaction.on_commit(takedowns_finish)
+    return stone
+
+
+def _take_down(video_id: int, reason: str) -> Tombstone:
+    # Lock the video: a step may be at work on it.
+    video = Video.objects.select_for_update().get(pk=video_id)
+    prints = getattr(video, "fingerprint", None)
+    stone, _ = Tombstone.objects.get_or_create(
+        platform=video.platform,
+        platform_id=video.platform_id,
+        defaults={
+            "sha256": video.sha256,
+            "frames_sha256": prints.frames_sha256 if prints else "",
+            "number": video.number,
+            "reason": reason[:200],
+        },
+    )
+    stone.leftovers = sorted({*stone.leftovers, *_files(video)})
+    stone.save(update_fields=["leftovers"])
+    copies = selectors.copies_dropped(video)
+    if prints:
+        prints.delete()
+    video.checks.all().delete()
+    _empty(video, reason)
+    for copy in copies:
+        _take_down(copy, reason)
     return stone
 
 

@@ -18,15 +18,15 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from crawler import fetch
+from crawler import fetch, media
 from crawler.fetch import Client, Expired, FetchError, Gone, Refused, Reply, Unreachable
 from crawler.models import Check, Counter, Stage, Tombstone, Video
 from crawler.platforms import PLATFORMS, Failure, Outcome, VideoPage, rulebook
 from crawler.rules import robots
 from crawler.services import cleaning
-from crawler.services.claims import MAX_DEATHS, Overtaken, claimed, is_alive, renew, save
+from crawler.services.claims import MAX_DEATHS, Overtaken, TakenDown, claimed, is_alive, renew, save
 from crawler.services.manners import client_of
-from crawler.services.review import takedown_repeat
+from crawler.services.review import takedown_repeat, video_takedown
 from crawler.storage import Away
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ ASKING = (State.DISCOVERED, State.META)  # from here the next step asks the plat
 def video_advance(video_id: int) -> Video:
     """The video after as many steps as it can take now.
 
-    Raises Unreachable when a step must be tried again later, and Away when the store of the clips must be, or the disk is full: that is
-    no try of the platform's, so it is not counted. A video on which another worker is at work is returned as it is.
+    Raises Unreachable when a step must be tried again later, and Away when the store of the clips must be, the disk is full, or this machine
+    lacks FFmpeg: that is no try of the platform's, so it is not counted. A video on which another worker is at work is returned as it is.
     """
     video = Video.objects.select_related("stage").get(pk=video_id)
     orphaned = bool(video.claimed_by) and not is_alive(video.claimed_by)
@@ -58,6 +58,8 @@ def video_advance(video_id: int) -> Video:
             _advance(video)
         except Overtaken:
             takedown_repeat(video)
+        except TakenDown as error:
+            video_takedown(video.pk, reason=str(error))
     video.refresh_from_db()
     return video
 
@@ -74,9 +76,11 @@ def _advance(video: Video) -> None:
         _try_later(video, error)
     except FetchError as error:
         _end(video, State.FAILED, f"{error.cause}: {error}")
-    except (Overtaken, Away, OperationalError, InterfaceError):
+    except (Overtaken, TakenDown, Away, OperationalError, InterfaceError):
         raise
     except Exception as error:
+        if isinstance(error, media.Unfit):
+            raise Away(f"clips cannot be examined: {error}") from error
         if isinstance(error, OSError) and error.errno in FULL:
             raise Away(f"clips cannot be written: {error}") from error
         log.exception("video %s, which was %s", video.pk, video.state)

@@ -1,9 +1,13 @@
 """Files that must be taken apart in a child process: what a good one measures, what every spoilt one is called, what hostile ones may not do."""
 
 import random
+import shutil
+import struct
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +103,36 @@ def test_a_clip_that_browsers_cannot_play_is_transcoded(clip, tmp_path):
     assert media.browser_plays(seen)
     assert (seen.problem, seen.strict_problem) == ("", "")
     assert (tmp_path / "play.mp4").read_bytes().index(b"moov") < (tmp_path / "play.mp4").read_bytes().index(b"mdat")
+
+
+def test_a_phone_that_was_held_upright_gives_upright_pictures(clip, tmp_path):
+    turned, body = tmp_path / "turned.mp4", bytearray(clip.read_bytes())
+    matrix = body.index(b"tkhd") + 44  # of the first track, the pictures
+    body[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 192 << 16, 0, 1 << 30)  # a quarter turn clockwise
+    turned.write_bytes(body)
+    seen, plain = media.examine(turned), media.examine(clip)
+    assert (seen.width, seen.height, seen.rotation) == (192, 108, -90)
+    assert np.array_equal(media.pictures(turned), np.rot90(media.pictures(clip), -1, axes=(1, 2)))
+    assert (plain.width, plain.height, plain.rotation) == (108, 192, 0)
+    assert plain.frames_sha256 == seen.frames_sha256
+
+
+@pytest.mark.parametrize(
+    ("sound", "options", "silent"),
+    [
+        ("aevalsrc=0/0:d=4", ("-c:a", "pcm_f32le"), True),  # no numbers at all
+        ("aevalsrc=1/0:d=4", ("-c:a", "pcm_f32le"), False),
+        ("aevalsrc=sin(900*t):d=4", ("-c:a", "pcm_f32le"), False),
+        ("aevalsrc=0:d=4", ("-c:a", "pcm_u8"), True),  # where the middle is 128
+    ],
+)
+def test_sound_of_any_numbers_is_measured_in_numbers_that_can_be_stored(clip, tmp_path, sound, options, silent):
+    path = tmp_path / "odd.mkv"
+    command = ["ffmpeg", "-v", "error", "-y", "-i", clip, "-f", "lavfi", "-i", sound, "-map", "0:v", "-map", "1:a", "-c:v", "copy"]
+    subprocess.run([*command, *options, path], check=True)
+    seen = media.examine(path)
+    assert np.isfinite([*seen.loudness, seen.audio_peak]).all()
+    assert (seen.problem, seen.silent) == ("", silent)
 
 
 # --- containment ------------------------------------------------------------------------------------------------
@@ -215,6 +249,37 @@ def test_a_full_disk_is_no_finding_about_the_file(clip):
     child = [sys.executable, "-I", str(limits.CHILD), "examine", str(clip), "/dev/full"]
     with pytest.raises(OSError, match="No space left"):
         limits.run_limited([*child, str(limits.MEMORY_BYTES), str(limits.CPU_S), str(limits.FEATURE_BYTES)])
+
+
+@pytest.mark.parametrize("what", [media.examine, media.pictures, lambda path: media.transcode(path, path.with_suffix(".mkv"))])
+def test_a_machine_without_ffmpeg_blames_no_file(clip, tmp_path, monkeypatch, what):
+    """Else every clip that comes to it would be dropped as corrupt, or as unplayable."""
+    (tmp_path / "prlimit").symlink_to(shutil.which("prlimit"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(media.Unfit, match="ffmpeg"):
+        what(clip)
+    assert not clip.with_suffix(".mkv").exists()
+
+
+def test_an_ffmpeg_without_h264_blames_no_file(clip, tmp_path):
+    with pytest.raises(media.Unfit, match="Unknown encoder"):
+        limits.run_limited(["ffmpeg", "-v", "error", "-i", str(clip), "-c:v", "nosuchcoder", str(tmp_path / "made.mp4")])
+
+
+def test_two_posts_with_the_same_bytes_are_examined_at_once(clip, tmp_path, monkeypatch):
+    """Each in a thread of one worker, and both keep their features under the name of those bytes."""
+    target, together, replace = tmp_path / "features.npz", threading.Barrier(2), Path.replace
+
+    def replaced(path, other):
+        together.wait(60)
+        return replace(path, other)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    with ThreadPoolExecutor(2) as pool:
+        seen = list(pool.map(lambda _: media.examine(clip, target), range(2)))
+    assert [one.problem for one in seen] == ["", ""]
+    assert media.load_features(target) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
 
 
 def test_a_transcode_that_breaks_a_limit_leaves_no_half_file(clip, tmp_path, monkeypatch):

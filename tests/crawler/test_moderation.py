@@ -56,6 +56,15 @@ def test_without_weights_each_detector_says_what_is_missing(stored, settings, mo
     assert LOOKS["violence"](stored).reason == "no weights: VIOLENCE_MODEL=/nowhere.onnx is not a file"
 
 
+@pytest.mark.parametrize(("name", "setting"), [("image-nsfw", "NSFW_MODEL"), ("violence", "VIOLENCE_MODEL")])
+def test_a_file_that_is_no_network_costs_no_clip(stored, settings, name, setting):
+    """Else one wrong setting would fail every clip that is screened."""
+    setattr(settings, setting, __file__)
+    found = LOOKS[name](stored)
+    assert found.verdict == Check.Verdict.UNABLE
+    assert found.reason.startswith("test_moderation.py cannot look at pictures: ")
+
+
 @pytest.mark.parametrize(
     ("scores", "verdict"),
     [([0.9, 0.1, 0.2], "pass"), ([0.9, 0.8, 0.2], "review"), ([0.9], "review"), ([0.1], "pass"), ([0.7] * 8, "pass")],

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -219,8 +220,6 @@ def test_clean_waiting_takes_all_that_have_their_file(world, other_clip, monkeyp
 @pytest.mark.parametrize("searches", [1, 2])
 def test_the_better_copy_wins_while_the_first_has_no_number(world, clip, tmp_path, monkeypatch, searches):
     """A copy in review gives way to a larger one; a numbered one stays. Also when another clip enters meanwhile, or the worker dies."""
-    import subprocess
-
     enter, refusals = cleaning._enter, [None] * (searches - 1)
     monkeypatch.setattr(
         cleaning, "_enter", lambda video, *found: enter(video, *found) if video.platform_id == "1" or not refusals else refusals.pop()
@@ -233,6 +232,74 @@ def test_the_better_copy_wins_while_the_first_has_no_number(world, clip, tmp_pat
     first.refresh_from_db()
     assert (first.state, second.state) == (State.DROPPED, State.ACCEPTED)
     assert first.reason == f"duplicate: of {second.pk} (better copy)"
+
+
+def copies(world, clip, tmp_path, *widths: int) -> list[Path]:
+    """The clip in several sizes, as the files of posts 1, 2 …"""
+    files = []
+    for number, width in enumerate(widths, start=1):
+        files.append(tmp_path / f"{number}.mp4")
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-vf", f"scale={width}:-2", files[-1]], check=True)
+        world["files"][str(number)] = files[-1]
+    return files
+
+
+UNSAFE = "I will kill you"
+
+
+def test_of_three_copies_the_best_is_kept_whichever_of_the_others_it_resembles_most(world, clip, tmp_path, monkeypatch):
+    """The first gave way to the second, and the third resembles the first: it is the second's place that it takes."""
+    copies(world, clip, tmp_path, 54, 80, 108)
+    for name in "12":
+        world["pages"][name] = VideoPage("tiktok", name, "u", "test/1", title=UNSAFE, media=("https://v16.tiktok.com/1",))
+    first, second = advanced("1"), advanced("2")
+    likenesses = [duplicates.Likeness(first.pk, inliers=99, agreement=0.99), duplicates.Likeness(second.pk, inliers=99, agreement=0.96)]
+    monkeypatch.setattr(cleaning, "likenesses_of", lambda *given, known: [found for found in likenesses if found.other not in known])
+    third = advanced("3")
+    rows = {video.platform_id: (video.state, video.reason) for video in Video.objects.all()}
+    assert rows["1"] == (State.DROPPED, f"duplicate: of {second.pk} (better copy)")
+    assert rows["2"] == (State.DROPPED, f"duplicate: of {third.pk} (better copy)")
+    assert third.state == State.ACCEPTED
+    fourth = post("4", width=54, height=96)
+    assert services.video_advance(fourth.pk).reason == f"duplicate: of {third.pk} (same pictures, edited)"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "width", "ends"),
+    [
+        (State.FAILED, "worker-killed: 5 workers died", 108, State.ACCEPTED),  # else the clip is lost for a worker's death
+        (State.DROPPED, "reviewed: quality", 54, State.ACCEPTED),
+        (State.DROPPED, "reviewed: quality", 108, State.DROPPED),
+        (State.DROPPED, "reviewed: unsafe", 54, State.DROPPED),
+        (State.ACCEPTED, "", 54, State.DROPPED),
+    ],
+)
+def test_what_a_copy_that_is_out_means_for_the_next_one(world, clip, tmp_path, state, reason, width, ends):
+    copies(world, clip, tmp_path, width, 108)
+    first = advanced("1")
+    Video.objects.filter(pk=first.pk).update(state=state, reason=reason, number=1 if state == State.ACCEPTED else None)
+    assert advanced("2").state == ends
+    first.refresh_from_db()
+    assert first.state == (State.DROPPED if state == State.FAILED else state), "nor does it come back when its stage is opened again"
+
+
+def test_what_came_in_place_of_a_lost_file_is_judged_anew(world, clip, other_clip):
+    video = post("1")
+    world["pages"]["1"] = VideoPage("tiktok", "1", "u", "test/1", duration_s=4.0, media=("https://v16.tiktok.com/1",))
+    videos.read_page(video)
+    videos.fetch_media(video)
+    cleaning.store_check(video, "stated-length", Check.Verdict.PASS)  # then its worker was killed, and the disk lost
+    video.path.unlink()
+    Video.objects.filter(pk=video.pk).update(stated_s=61.0)
+    assert services.video_advance(video.pk).state == State.REVIEW
+
+
+def test_a_drop_is_told_by_its_check_whatever_that_said_before(world):
+    video = post("1")
+    cleaning.store_check(video, "corrupt", Check.Verdict.PASS)
+    cleaning.drop(video, "corrupt", cleaning.rules.Drop("corrupt: moov atom not found", {"problem": "moov"}))
+    check = video.checks.get(name="corrupt")
+    assert (check.verdict, check.reason, check.evidence) == ("drop", "corrupt: moov atom not found", {"problem": "moov"})
 
 
 @pytest.mark.parametrize("first", [duplicates.Likeness(0, same_frames=True), duplicates.Likeness(0, share=0.9, in_order=9)])
@@ -324,6 +391,15 @@ def test_a_full_disk_costs_no_video_a_try(world):
         services.video_advance(video.pk)
     video.refresh_from_db()
     assert (video.state, video.attempts) == (State.META, 0)
+
+
+def test_a_machine_without_ffmpeg_costs_no_video_a_try(world, monkeypatch):
+    monkeypatch.setattr(cleaning.media, "examine", lambda *given: (_ for _ in ()).throw(cleaning.media.Unfit("missing: ffmpeg")))
+    video = post("1")
+    with pytest.raises(services.Away, match="clips cannot be examined: missing: ffmpeg"):
+        services.video_advance(video.pk)
+    video.refresh_from_db()
+    assert (video.state, video.attempts) == (State.MEDIA, 0)
 
 
 def test_beginnings_that_nobody_goes_on_with_are_swept(media_root):
@@ -474,8 +550,34 @@ def test_a_takedown_leaves_a_tombstone_and_nothing_else(world, settings, tmp_pat
     assert list(selectors.videos_ready()) == []
     services.video_takedown(video.pk, reason="again")
     assert Tombstone.objects.count() == 1
-    assert advanced("2").reason == "taken-down: the author asked", "the same content under another id"
+    with django_capture_on_commit_callbacks(execute=True):
+        again = advanced("2")
+    assert again.reason == "taken-down: the author asked", "the same content under another id"
+    assert (again.title, again.file) == ("", "")
+    assert not path.exists(), "nor does what it brought stay"
     assert services.posts_insert([{"platform": "tiktok", "platform_id": "1", "url": "https://x"}]) == []
+
+
+def test_a_takedown_takes_the_copies_that_were_dropped_for_it(world, clip, tmp_path, media_root, django_capture_on_commit_callbacks):
+    copies(world, clip, tmp_path, 54, 108, 80)
+    world["pages"]["1"] = VideoPage("tiktok", "1", "u", "test/1", title=UNSAFE, media=("https://v16.tiktok.com/1",))
+    gave_way, kept, dropped = advanced("1"), advanced("2"), advanced("3")
+    compared = post("4", state=State.DROPPED, reason="reviewed: duplicate", title="a copy")
+    compared.checks.create(name="duplicate", version=2, verdict="review", evidence={"other": kept.pk})
+    stranger = post("5", state=State.DROPPED, reason=f"duplicate: of {kept.pk}1 (same file)", title="of another clip")
+    assert (dropped.state, dropped.reason.startswith(f"duplicate: of {kept.pk} (")) == (State.DROPPED, True)
+    for copy in (gave_way, dropped, compared):
+        copy.refresh_from_db()
+        assert selectors.copy_kept(copy) == kept
+    with django_capture_on_commit_callbacks(execute=True):
+        services.video_takedown(kept.pk, reason="the author asked")
+    for copy in (gave_way, kept, dropped, compared):
+        copy.refresh_from_db()
+        assert (copy.reason, copy.title, copy.file) == ("taken-down: the author asked", "", "")
+    assert [path for path in media_root.rglob("*") if path.is_file() and path.name != "stock.npz"] == []
+    assert not Fingerprint.objects.exists()
+    stranger.refresh_from_db()
+    assert stranger.title == "of another clip"
 
 
 # --- stages -----------------------------------------------------------------------------------------------------

@@ -21,11 +21,16 @@ class Command(BaseCommand):
         video = selectors.video_named(options["video"])
         if video is None:
             raise CommandError(f"no video is called {options['video']!r}; give a number, a name like 00000001.mp4, or platform/id")
+        kept = selectors.copy_kept(video)
         try:
             stone = services.video_takedown(video.pk, reason=options["reason"])
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         self.stdout.write(f"taken down: {stone.platform}/{stone.platform_id} ({stone.reason})")
+        if kept:
+            self.stderr.write(
+                f"the same clip is kept as {kept} ({kept.platform}/{kept.platform_id}): if the content is to go, take that down too"
+            )
         stone.refresh_from_db()
         if stone.leftovers:
             self.stderr.write("the store of the clips is away: nobody sees the clip any more, its files go when the store is back")
