@@ -1,6 +1,6 @@
 """Files from the Internet are opened only here, each in a child process with limits on time, memory and output."""
 
-from crawler.media.examination import Examination, HostileMedia, Unfit, browser_plays, examine, pictures, transcode
+from crawler.media.examination import Examination, HostileMedia, Unfit, browser_plays, examine, pictures, transcode, unplayed
 from crawler.media.likeness import Features, Look, compared, load_features, same_scene
 from crawler.media.stock import Stock
 
@@ -18,4 +18,5 @@ __all__ = [
     "pictures",
     "same_scene",
     "transcode",
+    "unplayed",
 ]

@@ -3,6 +3,7 @@
 `python child.py examine FILE FEATURES MEMORY CPU_S BYTES` prints one JSON object: what the file is, whether it decodes from end to end
 (FFmpeg at its strictest, and PyAV counting), what it looks like. FEATURES is where local features of a few frames are stored, "" for none.
 `python child.py pictures FILE PICTURES MEMORY CPU_S BYTES` stores a few colour pictures spread over the clip, as one .npy file.
+`python child.py headers LIST "" MEMORY CPU_S BYTES` prints what each file named in LIST says of itself.
 Imports neither Django nor anything of this project, so that it starts fast and holds no secret.
 """
 
@@ -20,6 +21,7 @@ from shutil import which
 from typing import Any
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"  # no playlists: they would make FFmpeg read other files
+ANY_FORMATS = f"{FORMATS},avi,flv,mpeg,mpegts,asf"  # of datasets from elsewhere
 MAX_PIXELS = 4096 * 4096
 MAX_FRAMES = 165 * 130  # the longest clip at the highest frame rate
 HASH_FPS = 4
@@ -342,6 +344,30 @@ def pictures(path: str, target: str) -> dict[str, Any]:
     return {"pictures": len(kept)}
 
 
+# --- headers of many files ---------------------------------------------------------------------------------------
+
+
+def headers(listing: str, _: str) -> list[dict[str, Any] | None]:
+    """What each of the files named in the listing, one a line, says of itself; None for one that is no clip. Little is decoded."""
+    import av
+
+    av.logging.restore_default_callback()
+    av.logging.set_libav_level(av.logging.PANIC)
+    with open(listing, encoding="utf-8", errors="surrogateescape") as lines:
+        return [header(av, path) for path in lines.read().splitlines()]
+
+
+def header(av: Any, path: str) -> dict[str, Any] | None:
+    try:
+        with av.open(f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": ANY_FORMATS}) as container:
+            video = container.streams.video[0].codec_context
+            sound = container.streams.audio[0].codec_context.name if container.streams.audio else ""
+            found = {"format": container.format.name, "codec": video.name, "pixel_format": video.pix_fmt or ""}
+            return {**found, "has_audio": bool(sound), "audio_codec": sound}
+    except Exception:  # any way in which a file defeats the decoder
+        return None
+
+
 def missing() -> str:
     """What this machine lacks to look at any file, "" for nothing."""
     lacks = [name for name in ("av", "cv2", "numpy") if find_spec(name) is None]
@@ -355,4 +381,4 @@ if __name__ == "__main__":
         print(f"missing on this machine: {lacks}", file=sys.stderr)
         sys.exit(UNFIT)
     limit(int(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]))
-    json.dump({"examine": examine, "pictures": pictures}[sys.argv[1]](sys.argv[2], sys.argv[3]), sys.stdout)
+    json.dump({"examine": examine, "pictures": pictures, "headers": headers}[sys.argv[1]](sys.argv[2], sys.argv[3]), sys.stdout)

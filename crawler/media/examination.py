@@ -11,11 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from crawler.media.child import ANY_FORMATS
 
 CHILD = Path(__file__).with_name("child.py")
 MEMORY_BYTES = 3 * 2**30  # address space: libraries alone reserve most of a gigabyte
@@ -31,6 +34,10 @@ NOT_STARTED = {70, 127}  # child.UNFIT, and what prlimit ends with where there i
 NO_ENCODER = "Unknown encoder"  # as FFmpeg words it where it was built without one
 NO_ROOM = os.strerror(errno.ENOSPC)  # as FFmpeg and Python word it
 FFMPEG_KILLED = f"ffmpeg ended with {-signal.SIGKILL}"  # as the child words it
+# Names are those of decoders, as PyAV tells them.
+PLAYABLE_SOUND = {"aac", "mp3", "mp3float"}
+WEBM, WEBM_SOUND = {"vp8", "vp9", "av1", "libdav1d"}, {"opus", "vorbis"}
+HEADERS_AT_ONCE = 200  # files that one child is asked about
 PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}
 
 
@@ -126,6 +133,30 @@ def pictures(path: Path) -> np.ndarray:
         return np.asarray(np.load(target, allow_pickle=False))
 
 
+def unplayed(paths: Sequence[Path]) -> list[bool]:
+    """Of each file whether its headers name a format that some browser does not play. False for what is no clip: nothing is known of it."""
+    found = []
+    for start in range(0, len(paths), HEADERS_AT_ONCE):
+        found += _headers(paths[start : start + HEADERS_AT_ONCE])
+    return [seen is not None and not (browser_plays(seen) or _is_webm(seen)) for seen in found]
+
+
+def _headers(paths: Sequence[Path]) -> list[Examination | None]:
+    """A file that breaks the child is found by asking for each alone, and None."""
+    with tempfile.TemporaryDirectory(prefix="emotions-media-") as folder:
+        listing = Path(folder) / "files.txt"
+        listing.write_text("".join(f"{path.resolve()}\n" for path in paths), encoding="utf-8", errors="surrogateescape")
+        command = [sys.executable, "-I", str(CHILD), "headers", str(listing), "", str(MEMORY_BYTES), str(CPU_S), str(REPORT_BYTES)]
+        try:
+            return [Examination(**seen) if seen else None for seen in json.loads(run_limited(command))]
+        except HostileMedia:
+            return [None] if len(paths) == 1 else [seen for path in paths for seen in _headers([path])]
+
+
+def _is_webm(seen: Examination) -> bool:
+    return "webm" in seen.format and seen.codec in WEBM and (not seen.has_audio or seen.audio_codec in WEBM_SOUND)
+
+
 def run_limited(command: list[str], *, wall_s: float = WALL_S) -> bytes:
     """The command's standard output. Its whole process group is killed when it is late or says too much. Raises HostileMedia.
 
@@ -205,7 +236,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 def browser_plays(seen: Examination) -> bool:
     """Whether every current browser plays the file as it is: H.264 4:2:0 with AAC, MP3 or no sound, in an MP4."""
-    sound = not seen.has_audio or seen.audio_codec in ("aac", "mp3")
+    sound = not seen.has_audio or seen.audio_codec in PLAYABLE_SOUND
     return "mp4" in seen.format and seen.codec == "h264" and seen.pixel_format in PLAYABLE_PIXELS and sound
 
 
@@ -218,7 +249,22 @@ def transcode(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     limits = ["prlimit", f"--cpu={CPU_S * 4}", f"--fsize={TRANSCODED_BYTES}", f"--as={MEMORY_BYTES}", "--core=0", "--"]
     command = ["ffmpeg", "-nostdin", "-y", "-v", "error", "-threads", "2", "-protocol_whitelist", "file,pipe"]
-    command += ["-i", f"file:{source.resolve()}", "-map", "0:v:0", "-map", "0:a:0?", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20"]
+    command += [
+        "-format_whitelist",
+        ANY_FORMATS,
+        "-i",
+        f"file:{source.resolve()}",
+        "-map",
+        "0:v:0",
+        "-map",
+        "0:a:0?",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-crf",
+        "20",
+    ]
     command += ["-pix_fmt", "yuv420p", "-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2", "-c:a", "aac", "-movflags", "+faststart"]
     command += ["-map_metadata", "-1", f"file:{target.resolve()}"]
     try:

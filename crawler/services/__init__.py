@@ -1,6 +1,6 @@
 """What can be done with stages and videos; the only place that writes the crawler's rows."""
 
-from crawler.media import HostileMedia, transcode
+from crawler.media import HostileMedia, transcode, unplayed
 from crawler.services.cleaning import screenings_repeat, video_doubt
 from crawler.services.keeping import clips_keep, parts_sweep
 from crawler.services.outages import stage_reopen
@@ -34,6 +34,7 @@ __all__ = [
     "term_block",
     "terms_learn",
     "transcode",
+    "unplayed",
     "video_advance",
     "video_doubt",
     "video_drop",

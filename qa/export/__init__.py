@@ -4,7 +4,7 @@ from qa.export.archive import Archive
 from qa.export.clips import CLASSES, COLUMNS, SPLITS, Clip
 from qa.export.description import Description
 from qa.export.formats import FORMATS
-from qa.export.imported import find_clips, write_imported
+from qa.export.imported import Player, find_clips, write_imported
 from qa.export.release import MEDIA, Progress, ReleaseError, counts_of, read_manifest, read_rows, sha256_of, verify, write_release
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Archive",
     "Clip",
     "Description",
+    "Player",
     "Progress",
     "ReleaseError",
     "counts_of",

@@ -58,26 +58,37 @@ def find_clips(folder: Path) -> list[Found]:
     )
 
 
-def write_imported(
-    target: Path, clips: Sequence[Found], *, name: str, seed: int, media: str, transcode: Callable[[Path, Path], None]
-) -> dict[str, dict[str, int]]:
+@dataclass(frozen=True)
+class Player:
+    """What makes clips playable: transcode(source, target) makes an MP4, or raises ValueError; unplayed(files) tells which some browser does not play."""
+
+    transcode: Callable[[Path, Path], None]
+    unplayed: Callable[[Sequence[Path]], list[bool]]
+
+
+def write_imported(target: Path, clips: Sequence[Found], *, name: str, seed: int, media: str, player: Player) -> dict[str, dict[str, int]]:
     """Writes the clips as a release folder (a missing split is made, 80/20 per class); counts per split and label.
 
-    transcode: makes an MP4 of a clip in a container that not every browser plays; the ValueError it may raise becomes
-    a ReleaseError that names the clip.
+    What some browser does not play becomes MP4. Raises ReleaseError that names the clip where that fails.
     """
     splits = _splits(clips, seed)
     classes = _classes(clips)
     counts = {split: dict.fromkeys(classes, 0) for split in ("train", "test")}
     with drafted(target) as draft:
-        files: dict[str, dict[str, Any]] = {}
-        lines: dict[str, list[str]] = {"train": [], "test": []}
-        for split in lines:
+        for split in counts:
             (draft / split).mkdir()
-        for clip, split, file_name in zip(clips, splits, _file_names(clips), strict=True):
-            facts = files[f"{split}/{file_name}"] = _place(clip, draft / split / file_name, media, transcode)
+        placed = [
+            _place(clip, draft / split / name, media, player) for clip, split, name in zip(clips, splits, _file_names(clips), strict=True)
+        ]
+        made = sum(_suffix(clip.name) in UNPLAYED for clip in clips)
+        for place in _odd(placed, player):
+            placed[place] = _replaced(clips[place], placed[place][0], player)
+            made += 1
+        files = {f"{path.parent.name}/{path.name}": facts for path, facts in placed}
+        lines: dict[str, list[str]] = {"train": [], "test": []}
+        for clip, split, (path, facts) in zip(clips, splits, placed, strict=True):
             row = {
-                "file_name": file_name,
+                "file_name": path.name,
                 "label": clip.label,
                 "class_id": classes.index(clip.label),
                 "original": clip.name,
@@ -87,7 +98,7 @@ def write_imported(
             counts[split][clip.label] += 1
         for split, rows in lines.items():
             (draft / split / "metadata.jsonl").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-        (draft / "README.md").write_text(f"# {name}\n\n{_told(clips, classes)}\n", encoding="utf-8")
+        (draft / "README.md").write_text(f"# {name}\n\n{_told(len(clips), len(classes), made)}\n", encoding="utf-8")
         write_manifest(
             draft, files, {"name": name, "variant": "imported", "seed": seed, "classes": classes, "counts": counts, "media": True}
         )
@@ -95,32 +106,51 @@ def write_imported(
     return counts
 
 
-def _told(clips: Sequence[Found], classes: Sequence[str]) -> str:
-    made = sum(_suffix(clip.name) in UNPLAYED for clip in clips)
-    said = f" {made:,} of them were turned into MP4 (H.264, AAC), since browsers do not play their containers." if made else ""
-    return f"Imported; {len(clips):,} clips of {len(classes)} classes.{said}"
+def _told(num_clips: int, num_classes: int, made: int) -> str:
+    said = f" {made:,} of them were turned into MP4 (H.264, AAC), since not every browser plays what they were." if made else ""
+    return f"Imported; {num_clips:,} clips of {num_classes} classes.{said}"
 
 
-def _place(clip: Found, path: Path, media: str, transcode: Callable[[Path, Path], None]) -> dict[str, Any]:
+Placed = tuple[Path, dict[str, Any]]  # a clip's file, its sha256 and size
+
+
+def _place(clip: Found, path: Path, media: str, player: Player) -> Placed:
     if _suffix(clip.name) in UNPLAYED:
-        _place_transcoded(clip, path, transcode)
+        source = clip.file or path.with_suffix(_suffix(clip.name))
+        if clip.content:
+            source.write_bytes(clip.content())
+        _transcode(clip, source, path, player)
+        if clip.content:
+            source.unlink()
     elif clip.file is not None:
-        return place_file(clip.file, path, media)
+        return path, place_file(clip.file, path, media)
     else:
         path.write_bytes(clip.content() if clip.content else b"")
-    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+    return path, _facts(path)
 
 
-def _place_transcoded(clip: Found, path: Path, transcode: Callable[[Path, Path], None]) -> None:
-    source = clip.file or path.with_suffix(_suffix(clip.name))
-    if clip.content:
-        source.write_bytes(clip.content())
+def _odd(placed: Sequence[Placed], player: Player) -> list[int]:
+    """Places of those whose names promise what browsers play, and which are something else."""
+    return [place for place, odd in enumerate(player.unplayed([path for path, _ in placed])) if odd]
+
+
+def _replaced(clip: Found, path: Path, player: Player) -> Placed:
+    """The clip as MP4 in the place of what it was; a linked original stays as it is."""
+    made = path.with_name(f"{path.stem}.made.mp4")
+    _transcode(clip, path, made, player)
+    path.unlink()
+    return made.rename(path.with_suffix(".mp4")), _facts(path.with_suffix(".mp4"))
+
+
+def _transcode(clip: Found, source: Path, target: Path, player: Player) -> None:
     try:
-        transcode(source, path)
+        player.transcode(source, target)
     except ValueError as error:
         raise ReleaseError(f"{clip.file or clip.name}: cannot be turned into MP4: {error}; mend it or take it out") from error
-    if clip.content:
-        source.unlink()
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
 def _from_metadata(folder: Path) -> Iterator[Found]:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from annotation.models import Person
-from crawler.services import HostileMedia, transcode
+from crawler.services import HostileMedia, transcode, unplayed
 from qa import export, selectors
 from qa.models import MosItem, MosRating, MosStudy, Release
 from qa.rules import mos
@@ -25,15 +25,15 @@ NAME_LENGTH = 60  # of a release, of a study
 def dataset_import(folder: Path | str, *, name: str, out_dir: Path | str, seed: int = 0, media: str = "link", user: Any = None) -> Release:
     """A dataset of another origin as a registered release under out_dir/<name>, for MOS and for training; a repeat changes nothing.
 
-    Clips in containers that browsers do not play (AVI, FLV, MKV, MOV) become MP4. Raises ValidationError when the folder
+    What some browser does not play becomes MP4: AVI, FLV, MKV, MOV, and old codecs in MP4 or WebM. Raises ValidationError when the folder
     holds no dataset, one of those clips cannot be read, or the name is taken by something else.
     """
     slug = slugify(name)
     if not slug or len(slug) > NAME_LENGTH:
         raise ValidationError(f"{name!r} is not a name: use letters and digits, {NAME_LENGTH} at most", code="name")
-    target = Path(out_dir).resolve() / slug
+    target, player = Path(out_dir).resolve() / slug, export.Player(_playable, unplayed)
     try:
-        counts = export.write_imported(target, export.find_clips(Path(folder)), name=name, seed=seed, media=media, transcode=_playable)
+        counts = export.write_imported(target, export.find_clips(Path(folder)), name=name, seed=seed, media=media, player=player)
         sha256 = export.sha256_of(target / "release.json")
     except export.ReleaseError as error:
         raise ValidationError(str(error), code="dataset") from error

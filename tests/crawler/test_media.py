@@ -94,6 +94,13 @@ def test_tags(tmp_path, picture, sound, tags):
     assert judged(path).tags == tags
 
 
+def test_mp3_in_an_mp4_is_left_as_it_is(clip, tmp_path):
+    path = tmp_path / "mp3.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-c:v", "copy", "-c:a", "libmp3lame", path], check=True)
+    assert media.browser_plays(media.examine(path))
+    assert media.unplayed([path]) == [False]
+
+
 def test_a_clip_that_browsers_cannot_play_is_transcoded(clip, tmp_path):
     odd = tmp_path / "odd.mkv"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-c:v", "mpeg4", "-c:a", "mp3", odd], check=True)
@@ -133,6 +140,31 @@ def test_sound_of_any_numbers_is_measured_in_numbers_that_can_be_stored(clip, tm
     seen = media.examine(path)
     assert np.isfinite([*seen.loudness, seen.audio_peak]).all()
     assert (seen.problem, seen.silent) == ("", silent)
+
+
+def test_headers_of_many_files_are_read_by_one_child_and_a_file_that_kills_it_is_left_out(clip, tmp_path, monkeypatch):
+    old = tmp_path / "old.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-c:v", "mpeg4", "-c:a", "copy", old], check=True)
+    killer = tmp_path / "killer.mp4"
+    killer.write_bytes(b"no clip")
+    real, asked = limits.run_limited, []
+
+    def dying(command, **more):
+        asked.append(len(Path(command[4]).read_text().splitlines()))
+        return real(["sh", "-c", "kill -9 $$"] if str(killer) in Path(command[4]).read_text() else command, **more)
+
+    assert media.unplayed([clip, old, killer]) == [False, True, False]
+    monkeypatch.setattr(limits, "run_limited", dying)
+    assert media.unplayed([clip, old, killer]) == [False, True, False]
+    assert asked == [3, 1, 1, 1]
+    assert media.unplayed([]) == []
+
+
+def test_a_playlist_is_not_followed_when_it_is_made_playable(clip, tmp_path):
+    (tmp_path / "secret.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "list.avi").write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    with pytest.raises(media.HostileMedia):
+        media.transcode(tmp_path / "list.avi", tmp_path / "made.mp4")
 
 
 # --- containment ------------------------------------------------------------------------------------------------

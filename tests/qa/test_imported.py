@@ -1,6 +1,7 @@
 """Datasets from elsewhere: every shape that a release is written in comes back, clip by clip, and nothing from outside the folder."""
 
 import json
+import shutil
 import tracemalloc
 
 import av
@@ -103,6 +104,40 @@ def test_a_clip_that_browsers_do_not_play_becomes_mp4(db, tmp_path, divx, shape)
     assert "1 of them were turned into MP4" in (found.folder / "README.md").read_text()
     assert services.release_verify(found.folder) == []
     assert services.dataset_import(folder, name="IEMOCAP", out_dir=tmp_path / "in") == found, "a repeat gives the same bytes"
+
+
+CODED = {
+    "a.mp4": ("-c:v", "mpeg4", "-c:a", "aac"),
+    "b.mp4": ("-c:v", "libx264", "-c:a", "aac"),
+    "c.webm": ("-c:v", "libvpx", "-c:a", "libopus", "-f", "webm"),
+    "d.webm": ("-c:v", "libx264", "-c:a", "mp3", "-f", "matroska"),
+    "e.m4v": ("-c:v", "mpeg4", "-c:a", "mp3", "-f", "avi"),
+}
+
+
+@pytest.mark.parametrize("shape", ["classes", "parquet"])
+def test_an_old_codec_behind_a_playable_name_becomes_mp4(db, tmp_path, shape):
+    folder = tmp_path / "set"
+    (folder / "joy").mkdir(parents=True)
+    for name, extra in CODED.items():
+        make_clip(folder / "joy" / name, seconds=1, extra=extra)
+    (folder / "joy" / "f.mp4").write_bytes(b"of what is no clip nothing is known")
+    before = {path.name: path.read_bytes() for path in (folder / "joy").iterdir()}
+    if shape == "parquet":
+        rows = [{"video_data": content, "name": name, "label": "joy"} for name, content in sorted(before.items())]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+        shutil.rmtree(folder / "joy")
+        (tmp_path / "a.parquet").rename(folder / "a.parquet")
+    found = services.dataset_import(folder, name="old", out_dir=tmp_path / "in")
+    rows = {row["original"]: found.folder / row["split"] / name for name, row in export.read_rows(found.folder).items()}
+    assert {name for name, path in rows.items() if path.read_bytes() == before[name]} == {"b.mp4", "c.webm", "f.mp4"}
+    assert {rows[name].suffix for name in ("a.mp4", "d.webm", "e.m4v")} == {".mp4"}
+    assert [codecs(rows[name]) for name in ("a.mp4", "d.webm", "e.m4v")] == [("mov", {"h264", "aac"})] * 3
+    if shape == "classes":
+        assert {path.name: path.read_bytes() for path in (folder / "joy").iterdir()} == before, "the originals stay as they are"
+    assert len([path for path in found.folder.rglob("*.*") if path.suffix in (".mp4", ".webm", ".m4v")]) == 6
+    assert "3 of them were turned into MP4" in (found.folder / "README.md").read_text()
+    assert services.release_verify(found.folder) == []
 
 
 def test_a_clip_that_cannot_be_made_playable_is_named_and_nothing_is_left(db, tmp_path):

@@ -12,7 +12,7 @@ from qa.management.commands import seed_check
 
 
 class Command(BaseCommand):
-    help = "Registers DIR (a release, parquet with video_data/name/label, or a folder per class) as a release of its own; AVI, FLV, MKV and MOV become MP4."
+    help = "Registers DIR (a release, parquet with video_data/name/label, or a folder per class) as a release of its own; what some browser does not play becomes MP4 (H.264, AAC)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path, metavar="DIR")
