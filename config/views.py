@@ -147,7 +147,7 @@ def _lines(now: Status) -> Iterator[str]:
 
 def _failures(now: Status) -> dict[tuple[str, str], int]:
     """Every cause that a page can give counts from 0 on: an alert sees how a figure grows only once it is there."""
-    known = {(platform, str(cause)): 0 for platform in Platform.values for cause in Outcome}
+    known = {(platform, str(cause)): 0 for platform in Platform.crawled() for cause in Outcome}
     return known | {(row["platform"], row["cause"]): row["count"] for row in now.failures}
 
 

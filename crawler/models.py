@@ -15,6 +15,12 @@ class Platform(models.TextChoices):
     DOUYIN = "douyin", "Douyin"
     KUAISHOU = "kuaishou", "Kuaishou"
     TIKTOK = "tiktok", "TikTok"
+    OTHER = "other", _("Elsewhere")  # brought here as files (manage.py import_clips), or known by imported votes alone
+
+    @classmethod
+    def crawled(cls) -> list[str]:
+        """Those that have an adapter: whose pages are asked."""
+        return [name for name in cls.values if name != cls.OTHER]
 
 
 class Stage(models.Model):

@@ -40,7 +40,10 @@ REASONS = (
 class StageForm(forms.Form):
     name = forms.SlugField(max_length=40, label=gettext_lazy("Name"))
     platforms = forms.MultipleChoiceField(
-        choices=Platform.choices, required=False, widget=forms.CheckboxSelectMultiple, label=gettext_lazy("Platforms (none: all)")
+        choices=[(name, Platform(name).label) for name in Platform.crawled()],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label=gettext_lazy("Platforms (none: all)"),
     )
     video_budget = forms.IntegerField(min_value=1, max_value=1_000_000, initial=200, label=gettext_lazy("Videos per platform at most"))
     terms_per_platform = forms.IntegerField(min_value=0, max_value=200, initial=5, label=gettext_lazy("Words per platform"))

@@ -23,7 +23,7 @@ COLOURS = {
 THEMES = {"light": ("#1b1b1f", "none", "#4540b8"), "dark": ("#ececef", "none", "#a9a6ff")}
 FONTS = ["DejaVu Sans", "Noto Sans CJK SC", "Noto Sans SC", "sans-serif"]
 SHOWN_ADJECTIVES = 30
-PLATFORMS = {"douyin": "Douyin", "kuaishou": "Kuaishou", "tiktok": "TikTok"}
+PLATFORMS = {"douyin": "Douyin", "kuaishou": "Kuaishou", "tiktok": "TikTok", "other": "elsewhere"}
 
 
 def emotions(numbers: Mapping[str, Any], *, theme: str = "light") -> str:

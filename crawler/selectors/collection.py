@@ -35,12 +35,18 @@ def _funnel() -> dict[str, Any]:
     fetched = Case(When(sha256="", then=Value(0)), default=Value(1))
     counts = Video.objects.order_by().annotate(cause=cause, fetched=fetched)
     rows = counts.values_list("stage__name", "platform", "state", "cause", "fetched").annotate(n=Count("*"))
-    total, platforms = _row(), {name: _row() for name in Platform.values}
-    stages: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: {name: _row() for name in Platform.values})
+    total, platforms = _row(), _rows()
+    stages: dict[str, dict[str, dict[str, Any]]] = defaultdict(_rows)
     for stage, platform, state, reason, has_file, number in rows:
         for row in (total, platforms[platform], stages[stage or ""][platform]):
             _count(row, state, reason, bool(has_file), number)
-    return {"total": total, "platforms": platforms, "stages": dict(stages)}
+    # Plain dicts: a template would ask another for its "items".
+    return {"total": total, "platforms": dict(platforms), "stages": {name: dict(rows) for name, rows in stages.items()}}
+
+
+def _rows() -> dict[str, dict[str, Any]]:
+    """A row for each platform that is crawled; what came from elsewhere has one once there is any."""
+    return defaultdict(_row, {name: _row() for name in Platform.crawled()})
 
 
 def _row() -> dict[str, Any]:
@@ -92,7 +98,7 @@ def rule_matches() -> list[dict[str, Any]]:
 
 def _rule_matches() -> list[dict[str, Any]]:
     rows = []
-    for platform in Platform.values:
+    for platform in Platform.crawled():
         posts = Video.objects.filter(platform=platform).exclude(state=State.DISCOVERED)
         lists = Visit.objects.filter(platform=platform).exclude(state=Visit.State.WAITING)
         unread = posts.filter(state=State.FAILED, reason__startswith="rule-failed"), lists.filter(outcome="rule-failed")

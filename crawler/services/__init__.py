@@ -1,6 +1,7 @@
 """What can be done with stages and videos; the only place that writes the crawler's rows."""
 
 from crawler.media import HostileMedia, transcode, unplayed
+from crawler.services.bringing import BadList, clips_bring
 from crawler.services.cleaning import screenings_repeat, video_doubt
 from crawler.services.keeping import clips_keep, parts_sweep
 from crawler.services.outages import stage_reopen
@@ -13,10 +14,12 @@ from crawler.storage import Away, clips
 
 __all__ = [
     "Away",
+    "BadList",
     "HostileMedia",
     "StageBusy",
     "clean_waiting",
     "clips",
+    "clips_bring",
     "clips_keep",
     "decision_undo",
     "parts_sweep",

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from crawler.fetch import Budget, Client, Manner
-from crawler.models import Platform, Stage
+from crawler.models import Stage
 from crawler.platforms import PLATFORMS
 
 LONGEST_LINK = 200  # as long as a visit's subject may be
@@ -122,4 +122,4 @@ def client_of(stage: Stage | None, platform: str) -> Client:
 
 
 def platforms_of(stage: Stage) -> list[str]:
-    return list(stage.platforms) or list(Platform.values)
+    return list(stage.platforms) or list(PLATFORMS)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from crawler.fetch import Gone, Refused, Unreachable
 from crawler.models import Video
-from crawler.platforms import Outcome, VideoPage
+from crawler.platforms import PLATFORMS, Outcome, VideoPage
 from crawler.services import videos
 from crawler.services.review import video_takedown
 
@@ -28,7 +28,9 @@ def posts_recheck(
     page says (a wall, robots.txt, a rule that failed) is no word of the author's: such posts stay due as well.
     """
     due = Q(rechecked_at=None) | Q(rechecked_at__lt=timezone.now() - older_than)
-    kept = Video.objects.filter(due, state=Video.State.ACCEPTED).order_by(F("rechecked_at").asc(nulls_first=True), "pk")
+    kept = Video.objects.filter(due, state=Video.State.ACCEPTED, platform__in=PLATFORMS).order_by(
+        F("rechecked_at").asc(nulls_first=True), "pk"
+    )
     rows, counts, closed = list(kept.values_list("pk", "platform")), Counter[str](), set[str]()
     for video_id, platform in rows:
         if counts.total() == limit:

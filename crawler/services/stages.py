@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from crawler import fetch
 from crawler.fetch import Browser, FetchError, Interrupted, Refused, Unreachable
-from crawler.models import Platform, Stage, Term, Video, Visit
+from crawler.models import Stage, Term, Video, Visit
 from crawler.platforms import PLATFORMS, Outcome, PostRef
 from crawler.rules import keywords
 from crawler.services import outages, terms
@@ -50,9 +50,9 @@ def stage_create(*, name: str, platforms: Iterable[str] = (), seed: int = 0, vid
 
     starts_at and ends_at are dates of the stage; every other setting is one of manners.StageSettings.
     """
-    unknown = sorted(set(platforms) - set(Platform.values))
+    unknown = sorted(set(platforms) - set(PLATFORMS))
     if unknown:
-        raise ValidationError(f"unknown platform {', '.join(unknown)}; known are {', '.join(Platform.values)}")
+        raise ValidationError(f"unknown platform {', '.join(unknown)}; known are {', '.join(PLATFORMS)}")
     dates: dict[str, Any] = {key: settings.pop(key) for key in ("starts_at", "ends_at") if key in settings}
     stage = Stage(name=name, platforms=list(platforms), seed=seed, video_budget=video_budget, settings=settings_checked(settings), **dates)
     stage.clean_fields(exclude=["platforms", "settings"])

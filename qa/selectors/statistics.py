@@ -49,7 +49,7 @@ def raw_and_labelled() -> tuple[dict[str, int], dict[str, int]]:
         .order_by("platform")
     )
     labelled = _labelled().values_list("video__platform").annotate(n=Count("pk")).order_by("video__platform")
-    none = dict.fromkeys(Platform.values, 0)
+    none = dict.fromkeys(Platform.crawled(), 0)
     return none | dict(raw), none | dict(labelled)
 
 

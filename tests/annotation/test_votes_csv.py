@@ -14,6 +14,7 @@ from annotation.models import Assignment, Sample, TimelineEvent, Vote
 from annotation.rules.exchange import from_label_studio
 from annotation.services import BadLines, person_pause, sample_reopen, votes_csv_of, votes_export, votes_import
 from crawler.models import Video
+from crawler.selectors import funnel
 from tests.annotation.conftest import Staff, say
 from tests.factories import VideoFactory
 
@@ -83,6 +84,12 @@ def test_votes_go_into_seats_that_others_were_waiting_in(staff: Staff, sample: S
     votes_import(text(vote(number, "b1", "Fear"), vote(number, "b2", "Tension")))
     assert label(number) == ("decided", "Fear", "member")
     assert Assignment.objects.filter(state="submitted").count() == 3
+
+
+def test_videos_of_no_platform_stand_in_the_funnel(staff: Staff) -> None:
+    votes_import(text(vote("tape-7", "a1", "Fear") + ",other", header=HEADER + ",platform"))
+    assert Video.objects.get(platform_id="tape-7").platform == "other"
+    assert funnel()["platforms"]["other"]["accepted"] == 1
 
 
 def test_unknown_videos_are_made_where_the_columns_are_there(staff: Staff) -> None:

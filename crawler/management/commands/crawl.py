@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stage")
-        parser.add_argument("--platform", action="append", choices=Platform.values, help="only this platform (may be repeated)")
+        parser.add_argument("--platform", action="append", choices=Platform.crawled(), help="only this platform (may be repeated)")
         parser.add_argument("--limit", type=int, default=1000, help="videos to discover at most, per platform")
         parser.add_argument("--site", metavar="HOST:PORT", help="a replica in the platforms' place (needs CRAWL_REPLICA_CA)")
         parser.add_argument("--seed", type=int, default=0)
