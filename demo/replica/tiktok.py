@@ -194,7 +194,7 @@ def video_data(site: Site, post: Post) -> str:
             entities=int(post.id) % 2 == 0,
         )
     if post.layout == "next":
-        props = {"statusCode": code, "itemInfo": {"itemStruct": item} if item else {}}
+        props = {"statusCode": code, "statusMsg": message, "itemInfo": {"itemStruct": item} if item else {}}
         return f'<script id="__NEXT_DATA__" type="application/json">{escaped_json({"props": {"pageProps": props}, "page": "/share/video"})}</script>'
     detail = (
         {"statusCode": code, "statusMsg": message, "itemInfo": {"itemStruct": item}} if item else {"statusCode": code, "statusMsg": message}

@@ -8,9 +8,11 @@ import json
 import re
 import shutil
 import urllib.parse
+from dataclasses import replace
 
 import pytest
 
+from crawler.platforms import PLATFORMS
 from demo.replica import douyin, media, tiktok
 from demo.replica.server import ReplicaServer
 from demo.replica.site import short_code
@@ -68,6 +70,13 @@ def test_a_tiktok_post_that_is_not_to_be_seen_says_why_by_its_code(replica, faul
     detail = json.loads(script(shown, "__UNIVERSAL_DATA_FOR_REHYDRATION__"))["__DEFAULT_SCOPE__"]["webapp.video-detail"]
     assert detail["statusCode"] == code
     assert "itemInfo" not in detail
+
+
+@pytest.mark.parametrize("layout", ["universal", "sigi", "next"])
+@pytest.mark.parametrize(("fault", "outcome"), [("private", "private"), ("deleted", "gone"), ("region", "region")])
+def test_every_layout_names_what_became_of_a_post(replica, layout, fault, outcome):
+    shown = tiktok.video_data(replica.site, replace(first(replica, "tiktok"), fault=fault, layout=layout))
+    assert PLATFORMS["tiktok"].video_page(shown, "", author_key="key").outcome == outcome
 
 
 def test_a_tiktok_list_starts_empty_and_its_call_wants_the_pages_signature(replica, visitor):
