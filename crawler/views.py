@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.conf import settings
@@ -15,12 +16,13 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from crawler import selectors, services, tasks
-from crawler.models import Platform, Stage, Term, Video
+from crawler.models import Check, Platform, Stage, Term, Video
 from crawler.storage import Away, clips
 
 CHUNK = 256 * 1024
@@ -140,13 +142,14 @@ def term_block(request: HttpRequest, pk: int) -> HttpResponse:
 @permission_required("crawler.review_video", raise_exception=True)
 @require_GET
 def review(request: HttpRequest) -> HttpResponse:
-    """The next doubtful clip with its evidence, or one asked for by ?video=."""
+    """The next doubtful clip with its evidence: after the one that was put off (?after=), or one that is asked for (?video=)."""
     waiting = selectors.videos_in_review(request.user)
-    after = request.GET.get("after", "")
-    video = selectors.video_after(waiting, int(after) if after.isdigit() else 0)
+    after = _number(request.GET.get("after", ""))
+    video = waiting.filter(pk=_number(request.GET.get("video", ""))).first() or selectors.video_after(waiting, after)
     left = selectors.reviews_left(request.user)
     context: dict[str, Any] = {
         "waiting": waiting.count(),
+        "after": after,
         "left": left,
         "reasons": REASONS,
         "last": selectors.decision_last(request.user),
@@ -157,7 +160,8 @@ def review(request: HttpRequest) -> HttpResponse:
         context |= {
             "video": video,
             "doubts": selectors.doubts(video),
-            "checks": video.checks.order_by("pk"),
+            "checks": sorted(video.checks.order_by("pk"), key=lambda check: check.verdict != Check.Verdict.REVIEW),
+            "passed": list(video.checks.filter(verdict=Check.Verdict.PASS).order_by("pk").values_list("name", flat=True)),
             "clip": selectors.clip_url(video, user=request.user),
             "other": other,
             "other_clip": selectors.clip_url(other, user=request.user) if other and other.file else "",
@@ -165,9 +169,13 @@ def review(request: HttpRequest) -> HttpResponse:
             "sound": selectors.sound_of(video),
             "reviewers": settings.REVIEWERS,
             "num_decided": len(selectors.standing(video)),
-            "blurred": any(check.verdict == "review" and check.name != "duplicate" for check in video.checks.all()),
+            "blurred": selectors.is_veiled(video) or bool(other and selectors.is_veiled(other)),
         }
     return render(request, "crawler/review.html", context)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 @permission_required("crawler.review_video", raise_exception=True)
@@ -190,7 +198,9 @@ def decide(request: HttpRequest, pk: int, action: str) -> HttpResponse:
         if action != "undo" and (video.state == Video.State.REVIEW or video.doubted_at):
             said = _("Noted: %(name)s waits for a second reviewer.")
         messages.success(request, said % {"name": video})
-    return redirect("crawler:review")
+    # An undone decision is taken anew at once; what was put off stays so until the queue begins again.
+    place = {"video": pk} if action == "undo" else {"after": _number(request.POST.get("after", ""))}
+    return redirect(f"{reverse('crawler:review')}?{urlencode(place)}")
 
 
 # --- clips ------------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import F, FloatField, Min, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import Case, F, FloatField, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Cast, Coalesce, Mod
 from django.utils import timezone
 
 from crawler.models import Check, Decision, Video
@@ -14,11 +14,16 @@ from crawler.rules.transitions import EMOTIONS
 
 REVIEWS_A_DAY = 400  # doubtful clips that one person looks at; more would wear on anybody
 WAITING = Q(state=Video.State.REVIEW) | Q(doubted_at__isnull=False)
+AT_IT = timedelta(minutes=10)  # since the last decision: whoever took it is still reviewing
+UNSAFE = ("text-lexicon", "onscreen-text", "image-nsfw", "violence")  # checks whose doubt is about what is shown
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def videos_in_review(user: Any) -> QuerySet[Video]:
-    """Doubtful videos, and accepted ones that were doubted since, about which this person has not decided; most violent ones first."""
+    """Doubtful videos, and accepted ones that were doubted since, about which this person has not decided; most violent ones first.
+
+    Where several people review at once each begins with a share of their own, lest two look at the same clip and one in vain.
+    """
     since = Coalesce(OuterRef("doubted_at"), EVER)  # what was said before the doubt was said about something else
     said = Decision.objects.filter(video=OuterRef("pk"), person=user, created_at__gt=since)
     mine = said.order_by("-pk").values("action")[:1]
@@ -26,7 +31,17 @@ def videos_in_review(user: Any) -> QuerySet[Video]:
     rank = ranked.values(number=Cast("evidence__rank", FloatField()))[:1]
     waiting = Video.objects.filter(WAITING).annotate(mine=Subquery(mine), rank=Subquery(rank))
     undecided = waiting.filter(Q(mine__isnull=True) | Q(mine="undo"))
-    return undecided.prefetch_related("checks").order_by(F("rank").desc(nulls_last=True), "pk")
+    share, place = _share(user)
+    theirs = Case(When(of=place, then=0), default=1)
+    shared = undecided.annotate(of=Mod("pk", share, output_field=IntegerField()))
+    return shared.prefetch_related("checks").order_by(theirs, F("rank").desc(nulls_last=True), "pk")
+
+
+def _share(user: Any) -> tuple[int, int]:
+    """Among how many people the queue is divided who have decided lately, this one counted in, and which part is theirs."""
+    lately = Decision.objects.filter(created_at__gt=timezone.now() - AT_IT)
+    people = sorted({user.pk, *lately.values_list("person", flat=True)})
+    return len(people), people.index(user.pk)
 
 
 def reviews_waiting() -> int:
@@ -84,6 +99,13 @@ def resembled(video: Video) -> Video | None:
     """The earlier video that a doubtful one looks like."""
     check = video.checks.filter(name="duplicate").order_by("-version").first()
     return Video.objects.filter(pk=check.evidence.get("other")).first() if check else None
+
+
+def is_veiled(video: Video) -> bool:
+    """Whether it is shown blurred until somebody wants it sharp: something says that it may be unsafe."""
+    doubted = video.checks.filter(verdict=Check.Verdict.REVIEW)
+    flagged = Q(name="flagged", reason__contains="unsafe")
+    return video.reason == "reviewed: unsafe" or doubted.filter(Q(name__in=UNSAFE) | flagged).exists()
 
 
 def sound_of(video: Video) -> dict[str, Any]:

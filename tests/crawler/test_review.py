@@ -1,5 +1,7 @@
 """The review page's queue: whose turn it is, what comes first, a second reviewer, and who decided what when."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import reverse
@@ -7,7 +9,7 @@ from django.utils import timezone
 
 from annotation.services import sample_flag, samples_close_gone
 from crawler import selectors, services
-from crawler.models import Check, Counter
+from crawler.models import Check, Counter, Decision
 from crawler.moderation import Detector, Finding
 from crawler.services import cleaning
 from qa.selectors.waiting import waiting_for
@@ -42,6 +44,73 @@ def test_the_most_violent_comes_first_and_later_means_the_next(people):
     assert selectors.video_after(waiting, worst.pk) == mild
     assert selectors.video_after(waiting, unranked.pk) == worst
     assert selectors.video_after(waiting.none(), worst.pk) is None
+
+
+def test_several_reviewers_at_once_begin_with_different_clips(people):
+    """Of two who decide at the same pace one would look at every clip in vain."""
+    bob = people[1]
+    clips = [doubtful(rank) for rank in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)]
+    for person in people:
+        services.video_keep(doubtful().pk, user=person, reason="")
+    queues = [list(selectors.videos_in_review(person)) for person in people]
+    assert len({queue[0] for queue in queues}) == 3
+    assert [set(queue) for queue in queues] == [set(clips)] * 3, "nobody else's share is left alone"
+    shares = [queue[:2] for queue in queues]
+    assert all(share == sorted(share, key=clips.index) for share in shares), "most violent first"
+    Decision.objects.exclude(person=bob).update(created_at=timezone.now() - timedelta(hours=1))
+    assert list(selectors.videos_in_review(bob)) == clips, "who is gone has no share"
+
+
+def test_what_was_put_off_stays_so_and_what_is_undone_comes_back_at_once(client, people):
+    alice, *_ = people
+    first, second, third = doubtful(0.9), doubtful(0.8), doubtful(0.7)
+
+    def shown(answer) -> int:
+        return answer.context["video"].pk
+
+    client.force_login(alice)
+    page = client.get(reverse("crawler:review"), {"after": first.pk})
+    assert shown(page) == second.pk
+    assert f'name="after" value="{first.pk}"' in page.content.decode()
+    page = client.post(reverse("crawler:decide", args=[second.pk, "drop"]), {"reason": "quality", "after": first.pk}, follow=True)
+    assert shown(page) == third.pk, "not the one that was put off a moment ago"
+    page = client.post(reverse("crawler:decide", args=[second.pk, "undo"]), follow=True)
+    assert shown(page) == second.pk
+    page = client.post(reverse("crawler:decide", args=[second.pk, "keep"]), {"after": "nonsense"}, follow=True)
+    assert shown(page) == first.pk
+    assert shown(client.get(reverse("crawler:review"), {"video": "9" * 30})) == first.pk
+
+
+@pytest.mark.parametrize(
+    ("check", "reason", "veiled"),
+    [
+        ("image-nsfw", "image: 3 of 8 frames", True),
+        ("onscreen-text", "on screen: violence", True),
+        ("flagged", "flagged: unsafe", True),
+        ("flagged", "flagged: ambiguous", False),
+        ("stated-length", "length?: 3 s, where the page says 60", False),
+        ("emotion-shift", "transition: Fear to Sadness", False),
+    ],
+)
+def test_what_may_be_unsafe_is_blurred_and_nothing_else(client, people, check, reason, veiled):
+    video = VideoFactory(state="review", number=None, accepted_at=None)
+    video.checks.create(name=check, verdict=Check.Verdict.REVIEW, reason=reason)
+    client.force_login(people[0])
+    assert ("data-unblur" in client.get(reverse("crawler:review")).content.decode()) is veiled
+
+
+def test_beside_a_doubtful_pair_stands_what_each_measures_and_whether_the_other_is_out(client, people):
+    other = VideoFactory(
+        state="dropped", number=None, accepted_at=None, reason="reviewed: unsafe", width=1080, height=1920, size_bytes=2_000_000
+    )
+    video = VideoFactory(state="review", number=None, accepted_at=None, width=54, height=96, size_bytes=90_000)
+    video.checks.create(name="duplicate", version=2, verdict="review", reason="duplicate?", evidence={"other": other.pk})
+    client.force_login(people[0])
+    page = client.get(reverse("crawler:review")).content.decode()
+    assert "1080 × 1920" in page
+    assert "54 × 96" in page
+    assert "It is not in the collection itself: reviewed: unsafe" in page
+    assert page.count('class="blurred"') == 2, "it was dropped as unsafe"
 
 
 def test_one_reviewer_decides_alone(people):

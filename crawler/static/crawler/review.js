@@ -9,12 +9,16 @@ function press(key) {
   return true;
 }
 
-// Doubtful clips may scream: they begin soft, and whoever wants more turns them up.
+// Doubtful clips may scream: each begins soft, or softer still where the reviewer has turned the one before down or off.
 const SOFT = 0.3;
-for (const clip of document.querySelectorAll("[data-clip]")) clip.volume = SOFT;
+const clips = [...document.querySelectorAll("[data-clip]")];
+const before = JSON.parse(sessionStorage.getItem("review") ?? "{}");
+for (const clip of clips) {
+  clip.volume = Math.min(SOFT, before.volume ?? SOFT);
+  clip.muted = before.muted ?? false;
+}
 
 function playTogether() {
-  const clips = [...document.querySelectorAll("[data-clip]")];
   const start = clips.some((clip) => clip.paused);
   for (const clip of clips) {
     if (start) {
@@ -25,8 +29,12 @@ function playTogether() {
   return clips.length > 0;
 }
 
+// Whoever had the last clip playing has this one played too; the browser may refuse that.
+if (before.playing) playTogether();
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  // A key that is held down must not decide about the next clip, which nobody has seen.
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   const onControl = event.target.closest("button, a, video, summary");
   const done = event.key === " " ? !onControl && playTogether() : press(event.key.toLowerCase());
   if (done) event.preventDefault();
@@ -41,6 +49,8 @@ document.querySelector("[data-unblur]")?.addEventListener("click", (event) => {
 // A decision is sent once: a second key press while the page changes must not decide about the next clip.
 for (const form of document.querySelectorAll("[data-review] form")) {
   form.addEventListener("submit", () => {
+    const [clip] = clips;
+    sessionStorage.setItem("review", JSON.stringify({ volume: clip.volume, muted: clip.muted, playing: !clip.paused }));
     for (const button of document.querySelectorAll("[data-key]")) setTimeout(() => { button.disabled = true; });
   });
 }
