@@ -104,7 +104,7 @@ class StaffChange(models.Model):
     """One change of who works where, with its reason; append-only."""
 
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="staff_changes")
-    kind = models.CharField(max_length=20, help_text="grouped, moved, swapped, paused, resumed, role, qualified, reassigned")
+    kind = models.CharField(max_length=20, help_text="grouped, moved, swapped, paused, resumed, role, qualified, reassigned, invited")
     detail = models.JSONField(default=dict)
     reason = models.CharField(max_length=200, blank=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+")

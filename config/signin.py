@@ -12,16 +12,18 @@ from typing import Any
 
 from allauth.account.utils import perform_login
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, PasswordResetConfirmView
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse_lazy
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -123,6 +125,19 @@ def _signed_in(request: HttpRequest, user: Any, **kwargs: Any) -> None:
 def _signed_out(request: HttpRequest, user: Any, **kwargs: Any) -> None:
     if user is not None:
         audit.record(Event.Kind.SIGNED_OUT, user, request=request, user=user)
+
+
+class FirstPasswordView(PasswordResetConfirmView):
+    """A password is chosen by whoever holds a manager's link (annotation.services.person_invite); then it opens nothing more."""
+
+    template_name = "registration/first_password.html"
+    success_url = reverse_lazy("login")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        answer = super().form_valid(form)
+        sessions_end(form.user)
+        messages.success(self.request, _("The password is set. Sign in as %(name)s.") % {"name": form.user.get_username()})
+        return answer
 
 
 def sessions_end(user: Any, *, keep: str | None = None) -> int:

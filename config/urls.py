@@ -12,7 +12,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from config import account, api, single_sign_on, views
 from config.second_factor import in_place
-from config.signin import SignInView
+from config.signin import FirstPasswordView, SignInView
 from qa.views import home
 
 handler400, handler403, handler404, handler500 = api.bad_request, api.forbidden, api.not_found, api.server_error
@@ -26,6 +26,7 @@ urlpatterns = [
     path("sign-in/code/", in_place(mfa.authenticate), name="mfa_authenticate"),
     path("sign-in/house/", single_sign_on.leave, name="openid_connect_login"),
     path("sign-in/house/back/", single_sign_on.come_back, {"provider_id": single_sign_on.PROVIDER}, name="openid_connect_callback"),
+    path("sign-in/first/<uidb64>/<token>/", form_page(FirstPasswordView.as_view()), name="first_password"),
     path("sign-out/", auth_views.LogoutView.as_view(), name="logout"),
     path("account/", account.account_page, name="account"),
     path("account/password/", account.password_change, name="password_change"),

@@ -5,7 +5,9 @@ from annotation.services.gold import checks_mix_in, gold_add, gold_appoint, reas
 from annotation.services.groups import groups_assign, groups_oddities, groups_propose, member_swap, person_override
 from annotation.services.people import (
     people_import,
+    people_without_password,
     person_create,
+    person_invite,
     person_move,
     person_pause,
     person_resume,
@@ -72,7 +74,9 @@ __all__ = [
     "leases_expire",
     "member_swap",
     "people_import",
+    "people_without_password",
     "person_create",
+    "person_invite",
     "person_move",
     "person_override",
     "person_pause",

@@ -10,9 +10,13 @@ from typing import Any, TextIO
 
 from django.contrib.auth.models import Group as AuthGroup
 from django.contrib.auth.models import User
+from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
 from django.utils.translation import gettext as _
 
 from annotation.models import LABEL, Assignment, Group, Membership, Person, Rung, Sample, StaffChange, TimelineEvent
@@ -96,6 +100,33 @@ def person_move(person: Person, group: Group | None, *, reason: str, by: User | 
         Membership.objects.create(person=person, group=group, reason=reason[:200])
     detail = {"from": before, "to": group.letter if group else ""}
     StaffChange.objects.create(person=person, kind=kind, reason=reason[:200], by=by, detail=detail)
+
+
+LABELLING = {"annotation.label", "annotation.lead_group", "annotation.decide_as_expert"}
+
+
+@transaction.atomic
+def person_invite(person: Person, *, by: User | None) -> str:
+    """The address, below the site's, at which the person chooses a password: once, within PASSWORD_RESET_TIMEOUT. Any password before it stays until then.
+
+    Whoever hands an address out could use it. So it leaves a row in the history, and is refused (ValidationError) for an account that may
+    do more than its maker may, labelling aside: no way up leads over it. by: None for the operator of this machine.
+    """
+    user = person.user
+    more = by and user.get_all_permissions() - LABELLING - by.get_all_permissions()
+    if more or (by and user.is_superuser > by.is_superuser):
+        raise ValidationError(_("%(name)s may do more than you: an admin makes that link.") % {"name": person}, code="invite")
+    if not user.is_active:
+        raise ValidationError(_("The account of %(name)s is closed.") % {"name": person}, code="invite")
+    StaffChange.objects.create(person=person, kind="invited", by=by)
+    named = {"uidb64": urlsafe_base64_encode(force_bytes(user.pk)), "token": default_token_generator.make_token(user)}
+    return reverse("first_password", kwargs=named)
+
+
+def people_without_password() -> list[Person]:
+    """Those at work who cannot sign in by a password yet."""
+    people = Person.objects.filter(user__is_active=True).select_related("user", "group").order_by("user__username")
+    return [person for person in people if not person.user.has_usable_password()]
 
 
 @transaction.atomic

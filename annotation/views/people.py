@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.models import User
@@ -17,12 +18,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from annotation import access, selectors, services
+from annotation import selectors, services
 from annotation.models import Group, Person
 from annotation.rules.qualification import PASS_MARK
 from annotation.services.groups import score
 
 CSV_BYTES = 2_000_000
+LINK_DAYS = settings.PASSWORD_RESET_TIMEOUT // 86_400
 
 
 class CsvForm(forms.Form):
@@ -46,6 +48,10 @@ class ReasonForm(forms.Form):
 
 class PersonForm(forms.Form):
     person = forms.ModelChoiceField(Person.objects.all())
+
+
+class InviteForm(forms.Form):
+    person = forms.ModelChoiceField(Person.objects.select_related("user"), required=False)
 
 
 class MoveForm(forms.Form):
@@ -135,6 +141,7 @@ def _context(**more: Any) -> dict[str, Any]:
         "sessions": selectors.sessions_held(),
         "members": [row["person"] for row in rows if row["person"].role == Person.Role.ANNOTATOR and row["person"].group_id],
         "pass_mark": PASS_MARK,
+        "any_without_password": any(not row["person"].user.has_usable_password() for row in rows),
         **more,
     }
 
@@ -175,6 +182,21 @@ def _assign(request: HttpRequest, asked: dict[str, Any]) -> str:
     return _("Groups assigned; the means of p lie %(spread).2f apart.") % {"spread": proposal.allocation.spread}
 
 
+def _invite(request: HttpRequest, asked: dict[str, Any]) -> HttpResponse:
+    """Shows the links on the page itself instead of leading to it: they are in no session and no log."""
+    people, links, problems = [asked["person"]] if asked["person"] else services.people_without_password(), [], []
+    for person in people:
+        try:
+            links.append((person, request.build_absolute_uri(services.person_invite(person, by=cast(User, request.user)))))
+        except ValidationError as error:
+            problems += error.messages
+    if not links:
+        raise ValidationError(problems or [_("Everybody has a password already.")])
+    response = render(request, "annotation/people.html", _context(links=links, without_link=problems, days=LINK_DAYS))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
 def _pause(request: HttpRequest, asked: dict[str, Any]) -> str:
     person = asked["person"]
     moved = services.person_pause(person, reason=asked["reason"], by=cast(User, request.user), reassign=asked["reassign"])
@@ -207,7 +229,7 @@ def _session(request: HttpRequest, asked: dict[str, Any]) -> str:
         title=asked["title"],
         guide_version=asked["guide_version"],
         held_at=asked["held_at"],
-        held_by=str(access.person_of(request.user)),
+        held_by=str(getattr(request.user, "person", request.user)),
         minutes=minutes,
     )
     return ngettext("Session noted with %d person.", "Session noted with %d people.", len(minutes)) % len(minutes)
@@ -234,6 +256,7 @@ ACTIONS: dict[str, tuple[type[forms.Form], Callable[[HttpRequest, dict[str, Any]
     "import": (CsvForm, _import),
     "propose": (forms.Form, _propose),
     "assign": (forms.Form, _assign),
+    "invite": (InviteForm, _invite),
     "pause": (ReasonForm, _pause),
     "resume": (PersonForm, _resume),
     "move": (MoveForm, _move),

@@ -54,6 +54,7 @@ NOTES = {
     "resumed": gettext_lazy("resumed"),
     "role": gettext_lazy("new role"),
     "qualified": gettext_lazy("qualified"),
+    "invited": gettext_lazy("got a link to choose a password"),
     "reassigned": gettext_lazy("clips given to others"),
     "created": gettext_lazy("newly made"),
     "imported": gettext_lazy("from a file"),
