@@ -26,6 +26,11 @@ def awaits_test(user: Any) -> bool:
     return person is not None and person.qualified_at is None
 
 
+def has_place(user: Any) -> bool:
+    """Whether the account is somebody's among the people: an operator's account labels nothing."""
+    return getattr(user, "person", None) is not None
+
+
 def has_studies(user: Any) -> bool:
     """Whether a label quality study was drawn; most teams never draw one."""
     return MosStudy.objects.exists()
@@ -38,9 +43,9 @@ def offers_hints(user: Any) -> bool:
 
 PAGES = [
     Page(_("Test"), "annotation:qualify", "annotation.label", shown=awaits_test),
-    Page(_("Label"), "annotation:annotate", "annotation.label"),
-    Page(_("Group"), "annotation:leader", "annotation.lead_group"),
-    Page(_("Expert"), "annotation:expert", "annotation.decide_as_expert"),
+    Page(_("Label"), "annotation:annotate", "annotation.label", shown=has_place),
+    Page(_("Group"), "annotation:leader", "annotation.lead_group", shown=has_place),
+    Page(_("Expert"), "annotation:expert", "annotation.decide_as_expert", shown=has_place),
     Page(_("Studies"), "qa:mos", "annotation.decide_as_expert", shown=has_studies),
     Page(_("Collect"), "crawler:collect", "crawler.view_collection"),
     Page(_("Review"), "crawler:review", "crawler.review_video"),

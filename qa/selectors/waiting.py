@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from annotation.models import Assignment, Person
-from crawler.models import Stage
+from django.conf import settings
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+
+from annotation.models import Assignment, GoldItem, Person
+from annotation.rules.qualification import LEAST_QUALITY_ITEMS
+from crawler.models import Stage, Video
 from crawler.selectors import reviews_waiting
 from qa.models import AdjustmentStep, MosStudy, Release
 from qa.selectors.crosscheck import LIVE
@@ -22,4 +26,19 @@ def waiting_for(person: Person | None) -> dict[str, int]:
         "proposals": AdjustmentStep.objects.filter(state=AdjustmentStep.State.PROPOSED).count(),
         "unplaced": Person.objects.filter(role=Person.Role.ANNOTATOR, group__isnull=True, user__is_active=True).count(),
         "releases": Release.objects.count(),
+        **_beginnings(),
+    }
+
+
+def _beginnings() -> dict[str, int]:
+    """What a team that begins still lacks; all 0 once it works."""
+    staff = Person.objects.filter(user__is_active=True)
+    unqualified = staff.filter(role=Person.Role.ANNOTATOR, qualified_at__isnull=True).exists()
+    # Where a sign-in server of the house is asked, nobody needs a password here.
+    shut_out = 0 if settings.OIDC_ISSUER else staff.filter(user__password__startswith=UNUSABLE_PASSWORD_PREFIX).count()
+    return {
+        "no_people": int(not Person.objects.exists()),
+        "no_videos": int(not Video.objects.exists()),
+        "shut_out": shut_out,
+        "gold_lacking": max(0, LEAST_QUALITY_ITEMS - GoldItem.objects.filter(in_test=True).count()) if unqualified else 0,
     }

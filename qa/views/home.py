@@ -53,6 +53,10 @@ def _todos(user: Any) -> list[Todo]:
     waiting = selectors.waiting_for(getattr(user, "person", None))
     found = []
     for permission, name, count, text in (
+        ("annotation.manage_people", "annotation:people", waiting["no_people"], _("Import the people of your team")),
+        ("annotation.manage_people", "annotation:people", waiting["shut_out"], ngettext("%d person has no password yet: make a link", "%d people have no password yet: make links", waiting["shut_out"])),
+        ("crawler.run_stage", "crawler:collect", waiting["no_videos"], _("Plan a crawl stage, or take in clips of your own")),
+        ("annotation.manage_people", "annotation:gold", waiting["gold_lacking"], ngettext("The labelling test lacks %d gold item", "The labelling test lacks %d gold items", waiting["gold_lacking"])),
         ("annotation.label", "annotation:annotate", waiting["turns"], ngettext("%d clip waits for your label", "%d clips wait for your label", waiting["turns"])),
         ("annotation.label", "annotation:qualify", waiting["tests"], _("Pass the labelling test; then clips come to you")),
         ("annotation.lead_group", "annotation:leader", waiting["turns"], ngettext("%d undecided clip waits for you", "%d undecided clips wait for you", waiting["turns"])),
