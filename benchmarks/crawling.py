@@ -158,7 +158,7 @@ def survive(
     try:
         for number in range(1, stages + 1):
             name, many = f"stage-{number}", {"video_budget": 10**6, "items_per_list": 10**5, "terms_per_platform": terms}
-            stage = services.stage_create(name=name, seed=seed, quiet_s=1.0, backoff_s=0.2, **many)
+            stage = services.stage_create(name=name, seed=seed, backoff_s=0.2, **many)
             worker = worker_of(stage, log, queue=queue)
             crawl(stage, worker, server, due, rng, queue=queue, deadline=started + timeout_s)
             worker.kill()
