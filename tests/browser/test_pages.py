@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from annotation.models import Assignment, Batch, Delivery, Person, Sample, Vote
-from annotation.services import announce, gold_add, webhook_add
+from annotation.services import announce, gold_add, person_invite, webhook_add
 from tests.browser.driving import PASSWORD, Page
 from tests.factories import VoteFactory
 
@@ -112,7 +112,8 @@ def test_every_page_fits_and_axe_finds_nothing(page: Page, led, axe: str, theme:
     page.size(*size, mobile=size == PHONE)
     look(page.open("/sign-in/"), axe, theme)
     led.person("ex", role="expert", group=None)
-    led.person("nina", qualified_at=None)
+    nina = led.person("nina", qualified_at=None)
+    look(page.open(person_invite(nina, by=None)), axe, theme)
     pages = {"lea": ["/leader/"], "ex": ["/expert/"], "nina": ["/annotate/", "/qualify/"], "alice": ["/me/", "/nowhere/", "/leader/"]}
     for name, paths in pages.items():
         for path in paths:
