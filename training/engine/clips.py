@@ -7,9 +7,13 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
+
+try:
+    import av
+except ModuleNotFoundError:  # a machine that only trains on prepared clips does without
+    av = None  # type: ignore[assignment]  # _opened says what to install
 
 Frame = NDArray[np.uint8]
 
@@ -120,6 +124,8 @@ def _resampled(frames: Iterable[av.AudioFrame], rate: int) -> Iterator[av.AudioF
 
 
 def _opened(path: Path) -> Any:
+    if av is None:
+        raise ValueError(f"{path} cannot be read: PyAV is not installed; pip install av, or train on clips prepared elsewhere")
     try:
         return av.open(str(path), metadata_errors="ignore")
     except FileNotFoundError as error:
