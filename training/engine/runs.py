@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -74,10 +74,17 @@ def check_same(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> None:
 
 def environment() -> dict[str, Any]:
     """What a result depends on beside recipe and release."""
-    packages = {name: version(name) for name in ("torch", "numpy", "av", "pillow", "safetensors")}
+    packages = {name: _version(name) for name in ("torch", "numpy", "av", "pillow", "safetensors")}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     machine = {"platform": platform.platform(), "cpus": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
     return {"git_commit": _git_commit(), "python": platform.python_version(), **packages, **machine, "command": sys.argv}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # PyAV, where prepared clips alone are read
+        return None
 
 
 def _git_commit() -> str:

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from training.engine import runs
 
 WITHOUT = """
 import sys
@@ -23,3 +26,15 @@ def test_the_step_is_measured_without_pyav_librosa_and_django():
     ran = subprocess.run([sys.executable, "-c", WITHOUT], cwd=root, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "pip install av" in ran.stdout
+
+
+def test_a_package_that_is_not_there_has_no_version(monkeypatch):
+    def without_av(name):
+        if name == "av":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(runs, "version", without_av)
+    facts = runs.environment()
+    assert facts["av"] is None
+    assert facts["numpy"] == version("numpy")
