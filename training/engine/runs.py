@@ -162,9 +162,11 @@ def _first_line(error: Exception) -> str:
 
 
 def save_weights(path: Path, net: nn.Module) -> None:
-    """The network's weights alone, as safetensors."""
+    """The network's weights alone, as safetensors, on the disk before a checkpoint names them the best."""
     part = path.with_suffix(".part")
     save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, str(part))
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
     part.replace(path)
 
 

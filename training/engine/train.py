@@ -160,13 +160,11 @@ class Run:
             hook(opinions, batch.label)
             # Each process judged its own clips and drew its own noise; with gradients apart their networks would drift apart.
             self.processes.follow_main(p.grad for p in self.net.parameters() if p.grad is not None)
-        self._update()
+        loss = self.processes.total(loss_sum).item() / num_samples
+        self._update(loss)
         progress.confusion, progress.loss_sum = confusion.tolist(), progress.loss_sum + loss_sum.item()
         progress.step += 1
         progress.step_in_epoch += 1
-        loss = self.processes.total(loss_sum).item() / num_samples
-        if not math.isfinite(loss):
-            raise ValueError(f"the loss became {loss} at step {progress.step}; lower lr, or set clip_grad, and start anew")
         return loss, lr
 
     def _losses(self, batch: Batch) -> tuple[Opinions, Tensor]:
@@ -174,9 +172,12 @@ class Run:
             opinions = self.model(*inputs(batch, self.recipe))
         return opinions, total_loss(self.loss, opinions, batch.label, self.recipe.loss_weights, batch.soft)
 
-    def _update(self) -> None:
-        if self.recipe.clip_grad > 0:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_grad)
+    def _update(self, loss: float) -> None:
+        """Raises ValueError before a number that is none reaches the weights, and with them a checkpoint: a finite loss may have such a gradient."""
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_grad or math.inf).item()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            told = f"the loss became {loss}" if not math.isfinite(loss) else f"the loss is {loss:.3g}, but its gradient became {norm}"
+            raise ValueError(f"{told} at step {self.progress.step + 1}; lower lr, or set clip_grad, and start anew")
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 

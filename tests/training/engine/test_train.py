@@ -311,6 +311,22 @@ def test_a_loss_that_explodes_stops_the_run(release, tmp_path, capsys):
     assert "lower lr" in capsys.readouterr().err
 
 
+def test_a_gradient_that_is_no_number_reaches_no_weight_and_no_checkpoint(release, tmp_path, tiny, monkeypatch):
+    original = train.Run._losses
+
+    def odd(self, batch):
+        opinions, losses = original(self, batch)
+        if self.progress.step == 1:
+            opinions.logits.register_hook(lambda gradient: gradient * math.inf)  # the loss itself stays finite
+        return opinions, losses
+
+    monkeypatch.setattr(train.Run, "_losses", odd)
+    with pytest.raises(ValueError, match=r"the loss is .*, but its gradient became (nan|inf) at step 2"):
+        train.train(replace(tiny, checkpoint_every_s=0.0), release, tmp_path / "run")
+    state = runs.load_state(tmp_path / "run" / "checkpoints" / "last.pt")
+    assert all(torch.isfinite(value).all() for value in state["net"].values() if value.is_floating_point())
+
+
 def test_threads_that_wait_for_each_other_sleep():
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | {"OMP_DISPLAY_ENV": "true"}
     shown = subprocess.run(
