@@ -30,6 +30,7 @@ def lineage(video: Video) -> dict[str, Any]:
             "platform": video.platform,
             "platform_id": video.platform_id,
             "page": video.url,
+            "brought": _brought(video),
             "state": video.state,
             "reason": video.reason,
             "term": video.term.text if video.term else None,
@@ -55,6 +56,12 @@ def lineage(video: Video) -> dict[str, Any]:
             for row in ReleaseItem.objects.filter(video=video).select_related("release").order_by("release__pk")
         ],
     }
+
+
+def _brought(video: Video) -> str | None:
+    """Which file it was, and by what right it is used, as import_clips noted; None for a crawled one, whose raw record is the page's."""
+    noted = {} if video.rule_version else video.raw
+    return " · ".join(noted[key] for key in ("file", "basis") if key in noted) or None
 
 
 def _label(sample: Sample | None) -> dict[str, Any] | None:

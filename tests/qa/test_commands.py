@@ -13,6 +13,7 @@ from annotation.rules.taxonomy import EMOTIONS
 from crawler.models import Check, Term
 from qa import selectors, services
 from qa.models import MosStudy, Release
+from tests.factories import VideoFactory
 from tests.qa.conftest import COUNTS, WHEN, cast, make_person
 from tests.qa.test_crosscheck import answer
 
@@ -130,6 +131,14 @@ def test_the_simulation_prints_json_only(db, capsys, tmp_path):
 def test_the_simulation_refuses_nonsense(db, options, words):
     with pytest.raises(CommandError, match=words):
         call_command("simulate_protocol", **{"samples": 100} | options)
+
+
+@pytest.mark.django_db
+def test_lineage_tells_which_file_a_clip_was_and_by_what_right(capsys):
+    VideoFactory(number=7, platform="other", platform_id="tape-7", rule_version="", raw={"file": "day 1/a.mp4", "basis": "consent"})
+    assert json.loads(printed(capsys, "lineage", "7", format="json"))["video"]["brought"] == "day 1/a.mp4 · consent"
+    VideoFactory(number=8, rule_version="tiktok/video.1", raw={"file": "of the page"})
+    assert json.loads(printed(capsys, "lineage", "8", format="json"))["video"]["brought"] is None
 
 
 def test_lineage_names_term_checks_votes_and_releases(dataset, tmp_path, capsys):
