@@ -278,7 +278,7 @@ CELERY_TASK_ROUTES = {
     "training.tasks.write_windows": {"queue": "gpu"},
     "training.tasks.prepare_releases": {"queue": "gpu"},
 }
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SYNC_EVERY = 1  # each sending is written down at once: a beat that was killed sends nothing a second time
 
 

@@ -60,7 +60,8 @@ class Status:
 
     @property
     def beat_is_silent(self) -> bool:
-        return self.beat_at is None or self.now - self.beat_at > BEAT_SILENT_AFTER
+        """Also where its last sign lies ahead: a clock was put back, and beat sends nothing until that moment comes again."""
+        return self.beat_at is None or abs(self.now - self.beat_at) > BEAT_SILENT_AFTER
 
     @property
     def beat_is_starting(self) -> bool:

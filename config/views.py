@@ -142,7 +142,7 @@ def _lines(now: Status) -> Iterator[str]:
         ("release_age_seconds", now.release and now.release.created_at),
     ):
         if at:
-            yield from _one(name, "Seconds since the last one", round((now.now - at).total_seconds()))
+            yield from _one(name, "Seconds since the last one", round(abs(now.now - at).total_seconds()))
 
 
 def _failures(now: Status) -> dict[tuple[str, str], int]:

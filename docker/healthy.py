@@ -35,7 +35,8 @@ def beat_ticks() -> bool:
     from django.utils import timezone
     from django_celery_beat.models import PeriodicTask
 
-    return PeriodicTask.objects.filter(last_run_at__gte=timezone.now() - timedelta(minutes=5)).exists()
+    now, silent_after = timezone.now(), timedelta(minutes=5)
+    return PeriodicTask.objects.filter(last_run_at__range=(now - silent_after, now + silent_after)).exists()
 
 
 if __name__ == "__main__":

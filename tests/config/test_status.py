@@ -8,10 +8,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler
 from kombu.transport import virtual
 
 from annotation.services import leases_expire
 from config import status as site
+from config.beat import Scheduler
+from config.celery import app
 from config.models import Backup
 from crawler.models import Stage, Tombstone
 from qa.models import Release
@@ -44,6 +47,7 @@ def test_a_healthy_site_raises_no_alarm(healthy, monkeypatch):
         (lambda backup: Backup.objects.update(created_at=NOW - timedelta(days=3)), "no backup"),
         (lambda backup: Backup.objects.update(path="/nowhere"), "no longer at /nowhere"),
         (lambda backup: PeriodicTask.objects.update(last_run_at=NOW - timedelta(minutes=6)), "Beat has sent nothing"),
+        (lambda backup: PeriodicTask.objects.update(last_run_at=NOW + timedelta(hours=2)), "Beat has sent nothing"),
         (lambda backup: PeriodicTask.objects.update(last_run_at=None), "Beat has sent nothing"),
     ],
 )
@@ -67,6 +71,24 @@ def test_beat_that_has_just_begun_is_starting_and_no_alarm(healthy, monkeypatch,
     PeriodicTask.objects.filter(name="nightly").update(date_changed=NOW - timedelta(minutes=6))
     (alarm,) = site.status().alarms
     assert "Beat has sent nothing" in alarm, "the minutely entry was saved since, but beat began earlier"
+
+
+def test_beat_begun_after_the_clock_was_put_back_counts_from_now(healthy, monkeypatch):
+    PeriodicTask.objects.update(last_run_at=NOW + timedelta(hours=2))
+    earlier = PeriodicTask.objects.create(
+        name="earlier", task="y", crontab=CrontabSchedule.objects.create(hour="3"), last_run_at=NOW - timedelta(days=1)
+    )
+    ahead_when_read = []  # of the schedule, by the library
+    monkeypatch.setattr(
+        DatabaseScheduler,
+        "setup_schedule",
+        lambda self: ahead_when_read.append(PeriodicTask.objects.filter(last_run_at__gt=timezone.now()).exists()),
+    )
+    Scheduler(app=app, lazy=False)
+    assert ahead_when_read == [False]
+    earlier.refresh_from_db()
+    assert earlier.last_run_at == NOW - timedelta(days=1), "what is overdue stays so"
+    assert not site.status().beat_is_silent
 
 
 def test_a_platform_that_changed_and_a_stage_given_up_raise_alarms(healthy, monkeypatch):
