@@ -29,7 +29,7 @@ def _failed(sender: Any, task_id: str, exception: BaseException, args: Any, kwar
 def _unknown(name: str, id: str, message: Any, exc: BaseException, **other: Any) -> None:
     try:
         args, kwargs = json.loads(message.body)[:2]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError):  # an object in place of a list: 3.12 looks the slice up as a key
         args, kwargs = [], {}
     keep(id, name, args, kwargs, exc, "")
 
