@@ -38,10 +38,11 @@ def main(arguments: list[str]) -> int:
         if options.reset:
             reset(var)
         report = Report()
-        clips = options.clips or made_clips(var, report, options.count)
-        port = stack.enter_context(replica(var, clips))
+        port = free_port()
         os.environ.update(environment(var, port))
-        set_up(var)  # the settings read the environment set above
+        set_up(var)  # the settings read the environment set above; what is wrong with them is told before anything is made
+        clips = options.clips or made_clips(var, report, options.count)
+        stack.enter_context(replica(var, clips, port))
         from demo import journey
 
         return journey.travel(report, var=var, seed=SEED, serve=not options.no_serve, port=options.port, recipe=options.recipe)
@@ -85,9 +86,9 @@ def made_clips(var: Path, report: Report, count: int) -> Path:
 
 
 @contextmanager
-def replica(var: Path, clips: Path) -> Iterator[int]:
-    """The replica of the three platforms; gives its port on loopback."""
-    port, log = free_port(), var / "logs" / "replica.log"
+def replica(var: Path, clips: Path, port: int) -> Iterator[None]:
+    """The replica of the three platforms, on this port of loopback."""
+    log = var / "logs" / "replica.log"
     log.unlink(missing_ok=True)
     command = [
         "-m",
@@ -103,7 +104,7 @@ def replica(var: Path, clips: Path) -> Iterator[int]:
     ]
     with running(command, log=log) as child:
         wait_for_line(log, "replica ready", child)
-        yield port
+        yield
 
 
 def environment(var: Path, replica_port: int) -> dict[str, str]:

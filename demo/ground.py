@@ -23,11 +23,13 @@ def set_up(var: Path) -> None:
 
 
 def make_ready() -> None:
-    """Django and its tables. Raises SystemExit for a setting that makes no sense and a database that does not answer."""
+    """Django and its tables. Raises SystemExit for a setting that makes no sense and a database that does not answer, OperationalError for a full disk."""
     try:
         django.setup()
         call_command("migrate", verbosity=0)
     except ImproperlyConfigured as error:
         raise SystemExit(f"A setting is wrong: {error} (docs/architecture.md lists them)") from None
     except OperationalError as error:
+        if "disk is full" in str(error):  # said so where all of a full disk is told: processes.room_on_disk
+            raise
         raise SystemExit(f"The database cannot be used (DATABASE_URL): {' '.join(str(error).split())}") from None

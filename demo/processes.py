@@ -66,15 +66,19 @@ def port_check(port: int) -> None:
             ) from None
 
 
+DISK_FULL = (os.strerror(errno.ENOSPC), "disk is full")  # the system's words, and SQLite's
+
+
 @contextmanager
 def room_on_disk() -> Iterator[None]:
-    """Ends in one line when the disk is full. Raises SystemExit."""
+    """Ends in one line when the disk is full, for this process or, by its log, for a child. Raises SystemExit."""
     try:
         yield
-    except (OSError, DatabaseError) as error:
-        if getattr(error, "errno", None) != errno.ENOSPC and "disk is full" not in str(error):
+    except (OSError, DatabaseError, RuntimeError) as error:
+        told = next((line.strip() for line in str(error).splitlines() if any(words in line for words in DISK_FULL)), None)
+        if told is None:
             raise
-        raise SystemExit(f"The disk is full ({error}): make room and run it again, it goes on where it was") from None
+        raise SystemExit(f"The disk is full ({told}): make room and run it again, it goes on where it was") from None
 
 
 @contextmanager

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 
 from config.settings import BASE_DIR
-from demo import processes, serve
+from demo import ground, processes, serve
 
 
 @pytest.fixture
@@ -25,6 +26,8 @@ def taken_port():
     [
         ("demo", {"EMOTIONS_VAR": "/proc/nowhere"}, "/proc/nowhere cannot be written (No such file or directory): set EMOTIONS_VAR"),
         ("demo.serve", {"EMOTIONS_VAR": "/proc/nowhere"}, "/proc/nowhere cannot be written (No such file or directory): set EMOTIONS_VAR"),
+        ("demo", {"DEBUG": "maybe"}, "A setting is wrong: DEBUG='maybe' is neither true nor false"),
+        ("demo", {"DATABASE_URL": "nonsense"}, "A setting is wrong: DATABASE_URL is no address of a database"),
         ("demo.serve", {"DEBUG": "maybe"}, "A setting is wrong: DEBUG='maybe' is neither true nor false"),
         ("demo.serve", {"DATABASE_URL": "nonsense"}, "A setting is wrong: DATABASE_URL is no address of a database"),
         (
@@ -39,6 +42,7 @@ def test_what_is_set_wrong_is_told_in_a_line(tmp_path, monkeypatch, command, var
     assert words in said
     assert len(said.splitlines()) == 1
     assert "secret" not in said
+    assert not list(tmp_path.rglob("*.mp4")), "clips were made before the settings were read"
 
 
 @pytest.mark.parametrize("command", ["demo", "demo.serve"])
@@ -70,10 +74,26 @@ def test_two_at_once_in_one_folder_are_refused(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), processes.DatabaseError("database or disk is full")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        processes.DatabaseError("database or disk is full"),
+        RuntimeError("no 'ready' in worker.log; it ends:\nTraceback\nOSError: [Errno 28] No space left on device\nbye"),
+    ],
+)
 def test_a_full_disk_is_told_in_a_line(error):
     with pytest.raises(SystemExit, match=r"The disk is full .* make room and run it again"), processes.room_on_disk():
         raise error
+
+
+def test_a_database_on_a_full_disk_is_not_blamed_on_its_address(monkeypatch):
+    def full(*args, **kwargs):
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr(ground, "call_command", full)
+    with pytest.raises(SystemExit, match="The disk is full"), processes.room_on_disk():
+        ground.make_ready()
 
 
 def test_another_error_stays_what_it_is():
