@@ -73,7 +73,10 @@ def backup_make(target: Path | str, *, portable: bool = False, overwrite: bool =
             place.put(part)
     except (OSError, DumpError, Away, Error) as error:
         raise BackupError(f"no backup was made: {error}") from error
-    return Backup.objects.create(path=str(place), kind=dump.kind, rows=sum(counts.values()), **facts)
+    try:
+        return Backup.objects.create(path=str(place), kind=dump.kind, rows=sum(counts.values()), **facts)
+    except Error as error:
+        raise BackupError(f"{place} is written and whole, but the database could not note it: {error}") from error
 
 
 def _media_index(path: Path) -> None:

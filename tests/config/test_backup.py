@@ -261,6 +261,16 @@ def test_two_backups_to_one_name_at_once_do_not_spoil_each_other(filled, tmp_pat
     assert list(tmp_path.glob(".backup-*")) == []
 
 
+def test_a_backup_that_cannot_be_noted_is_there_and_says_so(filled, tmp_path, monkeypatch):
+    def away(**row):
+        raise OperationalError("the line is cut")
+
+    monkeypatch.setattr(Backup.objects, "create", away)
+    with pytest.raises(BackupError, match="written and whole, but the database could not note it: the line is cut"):
+        backup_make(tmp_path / "site.backup")
+    backup_verify(tmp_path / "site.backup")
+
+
 def test_a_database_is_unpacked_where_there_is_room_for_it(settings):
     """/tmp is memory in the containers."""
     with room() as folder:
