@@ -63,6 +63,10 @@ class Run(models.Model):
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True, blank=True, help_text="when its message was last sent")
+    prelabels_asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="when a message to predict was last sent; empty: nothing waits"
+    )
+    windows_asked_at = models.DateTimeField(null=True, blank=True, help_text="the same for looks at every stretch of the clips")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

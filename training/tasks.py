@@ -35,6 +35,7 @@ def prepare_releases() -> None:
 @shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)
 def resume_stale() -> None:
     services.runs_resume_stale()
+    services.requests_resend()
 
 
 @shared_task(autoretry_for=(OperationalError,), retry_backoff=True, max_retries=3)

@@ -1,5 +1,6 @@
 """Everything that changes a training run or a schedule."""
 
+from training.services.asked import requests_resend
 from training.services.execute import run_execute, run_finish
 from training.services.prelabels import prelabels_ask, prelabels_offer
 from training.services.runs import release_find, run_cancel, run_retry, run_start, runs_resume_stale
@@ -13,6 +14,7 @@ __all__ = [
     "prelabels_offer",
     "release_find",
     "releases_prepare",
+    "requests_resend",
     "run_cancel",
     "run_execute",
     "run_finish",

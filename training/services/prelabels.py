@@ -4,10 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from celery import signature
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from annotation.models import Emotion, Sample
 from annotation.services import prelabels_save
@@ -17,6 +15,7 @@ from training import launch
 from training.engine.recipes import overridden
 from training.models import Run
 from training.selectors import recipes
+from training.services.asked import PRELABELS, answering, request_send
 from training.services.children import child_run
 from training.services.runs import refuse_others
 
@@ -28,7 +27,7 @@ def prelabels_ask(run: Run, *, user: Any) -> None:
     """
     refuse_others(run, user)
     refuse_unfit(run)
-    transaction.on_commit(lambda: signature("training.tasks.offer_prelabels", args=(run.pk,)).apply_async())
+    request_send(run, PRELABELS)
 
 
 def prelabels_offer(run_id: int) -> int:
@@ -37,7 +36,11 @@ def prelabels_offer(run_id: int) -> int:
     Can be called twice: the second time gives the same. Raises NoFreeDevice or FolderBusy when there is no place for it
     now, ValueError with the engine's last words if it fails.
     """
-    run = Run.objects.get(pk=run_id)
+    with answering(run_id, PRELABELS):
+        return _offered(Run.objects.get(pk=run_id))
+
+
+def _offered(run: Run) -> int:
     refuse_unfit(run)
     clips = {str(kept_clips().fetched(sample.video.file, sha256=sample.video.sha256)): sample.pk for sample in _waiting()}
     if not clips:

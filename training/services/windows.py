@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from celery import signature
 from django.conf import settings
-from django.db import transaction
 
 from crawler.models import Video
 from crawler.services import clips, screenings_repeat
 from training import launch
 from training.models import Run
+from training.services.asked import WINDOWS, answering, request_send
 from training.services.children import child_run
 from training.services.prelabels import refuse_unfit
 from training.services.runs import refuse_others
@@ -26,7 +25,7 @@ def windows_ask(run: Run, *, user: Any) -> None:
     """
     refuse_others(run, user)
     refuse_unfit(run)
-    transaction.on_commit(lambda: signature("training.tasks.write_windows", args=(run.pk,)).apply_async())
+    request_send(run, WINDOWS)
 
 
 def windows_write(run_id: int, *, again: bool = False) -> int:
@@ -35,7 +34,11 @@ def windows_write(run_id: int, *, again: bool = False) -> int:
     Can be called twice, and goes on after a kill: what is written is left alone. Raises NoFreeDevice or FolderBusy when there is no
     place for it now, ValueError with the engine's last words if not one clip could be used.
     """
-    run = Run.objects.get(pk=run_id)
+    with answering(run_id, WINDOWS):
+        return _windows_written(Run.objects.get(pk=run_id), again=again)
+
+
+def _windows_written(run: Run, *, again: bool) -> int:
     refuse_unfit(run)
     folder = Path(settings.EMOTION_WINDOWS)
     folder.mkdir(parents=True, exist_ok=True)

@@ -132,7 +132,7 @@ def test_the_button_stands_on_the_page_where_the_setting_is_on(
 ):
     asked = []
     message = lambda name, args: SimpleNamespace(apply_async=lambda: asked.append((name, args)))  # noqa: E731 - a stand-in for Celery's
-    monkeypatch.setattr("training.services.prelabels.signature", message)
+    monkeypatch.setattr("training.services.asked.signature", message)
     client.force_login(dana)
     page = f"/train/{finished.pk}/"
     assert "least certain" not in client.get(page).content.decode()

@@ -58,7 +58,7 @@ def test_not_one_clip_that_can_be_used_is_an_error_and_an_unfinished_run_is_refu
 
 
 def test_the_page_asks_for_them(finished, stored, dana, client, monkeypatch, django_capture_on_commit_callbacks):
-    monkeypatch.setattr("training.services.windows.signature", lambda name, args: write_windows.s(*args))
+    monkeypatch.setattr("training.services.asked.signature", lambda name, args: write_windows.s(*args))
     client.force_login(dana)
     assert "each stretch" in client.get(f"/train/{finished.pk}/").content.decode()
     with django_capture_on_commit_callbacks(execute=True):
