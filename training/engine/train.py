@@ -160,9 +160,10 @@ class Run:
             hook(opinions, batch.label)
             # Each process judged its own clips and drew its own noise; with gradients apart their networks would drift apart.
             self.processes.follow_main(p.grad for p in self.net.parameters() if p.grad is not None)
-        loss = self.processes.total(loss_sum).item() / num_samples
+        own_loss = loss_sum.item()
+        loss = self.processes.total(loss_sum).item() / num_samples  # in place: it is everybody's from here on
         self._update(loss)
-        progress.confusion, progress.loss_sum = confusion.tolist(), progress.loss_sum + loss_sum.item()
+        progress.confusion, progress.loss_sum = confusion.tolist(), progress.loss_sum + own_loss
         progress.step += 1
         progress.step_in_epoch += 1
         return loss, lr
