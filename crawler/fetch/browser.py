@@ -60,6 +60,7 @@ class Seen:
     heard: int = 0  # list calls whose replies were read
     waiting: bool = False  # for the answer to a call of the page's own: what is quiet then is not at its end
     refused: bool = False  # a call of the page's own was refused: no use in waiting
+    lost: bool = False  # the page's last call for a part of the list was not answered: where it ends then is no end
 
     @property
     def stopped(self) -> bool:
@@ -141,7 +142,8 @@ class Browser:
     def collect(self, url: str, kind: str, budget: Budget) -> Seen:
         """All that a list shows within the budget; a wall is in `failure`.
 
-        Raises Interrupted when the browser fails, Unreachable when it does not start, Refused when we may not ask.
+        Raises Interrupted when the browser or a call of the page's own fails, Unreachable when the browser does not start, Refused
+        when we may not ask.
         """
         seen = Seen()
         host = self.client.permit(url)
@@ -159,6 +161,8 @@ class Browser:
         except (WebDriverException, HTTPError, OSError) as error:  # HTTPError: its driver has died
             self.quit()
             raise Interrupted(f"the browser failed at {url}: {str(error)[:200]}", cause="browser", seen=seen) from error
+        if seen.lost and not seen.stopped:
+            raise Interrupted(f"{host} did not answer the page's own call for the list", cause="unreachable", seen=seen)
         if not (seen.posts or seen.words or seen.ended or seen.failure):
             seen.failure = Failure(Outcome.BLOCKED, "the list stayed empty and did not say that it ends")
         return seen
@@ -207,21 +211,25 @@ class Browser:
             return 0
         self._book(replies)
         for address, text in replies:
-            if self.adapter.lists_in(address, kind):
-                page = self.adapter.list_page(text, address, kind)
-                if isinstance(page, Failure) and page.outcome is not Outcome.RULE_FAILED:
-                    refusal = refusal or page
-                fresh = seen.add(page)
-                seen.heard += 1
-                seen.repeats = 0 if fresh else seen.repeats + 1
-                news += fresh
+            if not self.adapter.lists_in(address, kind):
+                continue
+            seen.lost = text is None
+            if text is None:
+                continue
+            page = self.adapter.list_page(text, address, kind)
+            if isinstance(page, Failure) and page.outcome is not Outcome.RULE_FAILED:
+                refusal = refusal or page
+            fresh = seen.add(page)
+            seen.heard += 1
+            seen.repeats = 0 if fresh else seen.repeats + 1
+            news += fresh
         if refusal:
             seen.refused, seen.failure = True, refusal
         return news
 
-    def _book(self, replies: list[list[str]]) -> None:
+    def _book(self, replies: list[tuple[str, str | None]]) -> None:
         """What the page asked for by itself counts against the day's budget, and puts the host's next page off."""
-        hosts = [(urlsplit(address).hostname or "", len(text)) for address, text in replies]
+        hosts = [(urlsplit(address).hostname or "", len(text or "")) for address, text in replies]
         calls, sizes = Counter(host for host, _ in hosts), Counter[str]()
         for host, size in hosts:
             sizes[host] += size

@@ -29,10 +29,15 @@ LEAVE = "if (window.__replies) window.__replies.over = true"
 # Keeps what the page's own calls bring: lists may draw cards without addresses, or only those in view. The page gets a reply once
 # its text is kept here, or after five seconds; one that never ends is waited for once. A page that sends its visitor on (to its
 # sign-in page) takes along what may not have arrived with us, which is known when we ask again; not so when it is we who leave.
+# A call that its host did not answer, or answered with a passing fault, is kept without a text: the page may show it as the list's end.
 LISTEN = """
 (() => {
   const kept = [], unread = new Set(), bag = '__replies'; let size = 0, waiting = 0, told = 0;
-  const keep = (url, text) => { if ((size += text.length) < 2e7) kept.push([String(url), text]); };
+  const keep = (url, text, status) => {
+    if (status >= 500 || status === 429) lose(url);
+    else if ((size += text.length) < 2e7) kept.push([String(url), text]);
+  };
+  const lose = (url, error) => { if (error?.name !== 'AbortError') kept.push([new Request(url).url, null]); };
   const replies = async () => {
     await Promise.race([Promise.all(unread), new Promise((over) => setTimeout(over, 2000))]);
     unread.clear();
@@ -51,8 +56,9 @@ LISTEN = """
   window.fetch = async function (...given) {
     waiting += 1;
     try {
-      const reply = await fetch_.apply(this, given);
-      const reading = reply.clone().text().then((text) => keep(reply.url, text), () => {}).finally(() => unread.delete(reading));
+      const reply = await fetch_.apply(this, given).catch((error) => { lose(given[0], error); throw error; });
+      const heard = reply.clone().text().then((text) => keep(reply.url, text, reply.status), (error) => lose(reply.url, error));
+      const reading = heard.finally(() => unread.delete(reading));
       unread.add(reading);
       await Promise.race([reading, new Promise((over) => setTimeout(over, 5000))]);
       return reply;
@@ -61,8 +67,9 @@ LISTEN = """
   const open_ = XMLHttpRequest.prototype.open, send_ = XMLHttpRequest.prototype.send;
   XMLHttpRequest.prototype.open = function (...given) {
     this.addEventListener('load', () => {
-      try { keep(this.responseURL, this.responseType === 'json' ? JSON.stringify(this.response) : this.responseText); } catch (error) { /* no text */ }
+      try { keep(this.responseURL, this.responseType === 'json' ? JSON.stringify(this.response) : this.responseText, this.status); } catch (error) { /* no text */ }
     });
+    for (const fault of ['error', 'timeout']) this.addEventListener(fault, () => lose(given[1]));
     return open_.apply(this, given);
   };
   XMLHttpRequest.prototype.send = function (...given) {

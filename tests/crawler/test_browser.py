@@ -17,6 +17,7 @@ from crawler.fetch.chromium import PROFILE, options_for, sweep_orphans
 from crawler.models import Host
 from crawler.rules import robots
 from demo.clips import make_clips
+from demo.replica.http import Response
 from demo.replica.server import ReplicaServer, answer
 from tests import servers
 
@@ -111,6 +112,37 @@ def test_a_browser_introduces_itself_as_its_client_does(policy, tmp_path, settin
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db
+@pytest.mark.parametrize("fault", [ConnectionResetError(), Response.text("Bad Gateway", status=502), Response.text("Too Many", status=429)])
+def test_a_list_is_not_at_its_end_where_its_call_fails(fault, tmp_path, settings, monkeypatch):
+    """The pages of all three say that there is no more, since their own call brought nothing."""
+    failing = True
+
+    def broken(site, request):
+        if not failing or not request.path.startswith(("/api/challenge/", "/aweme/", "/rest/", "/graphql")):
+            return answer(site, request)
+        if isinstance(fault, Exception):
+            raise fault
+        return fault
+
+    monkeypatch.setattr("demo.replica.server.answer", broken)
+    make_clips(tmp_path / "clips", count=12, seed=3)
+    with ReplicaServer(tmp_path / "clips", tmp_path / "state", seed=3, faults="none", hurry_per_s=0) as server:
+        settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = server.address, str(server.ca)
+        for platform in ("tiktok", "kuaishou", "douyin"):
+            client = client_for(platform, Manner(delay_s=0))
+            kind = client.adapter.facts["hashtag_kind"]
+            url = client.adapter.address(kind, server.site.corpus.board(platform, server.site.today())[0])
+            with Browser(client) as chromium:
+                failing = True
+                with pytest.raises(Interrupted, match="did not answer"):
+                    chromium.collect(url, kind, Budget(quiet_s=1))
+                failing = False
+                assert chromium.collect(url, kind, Budget(quiet_s=1)).posts
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.django_db
 def test_a_browser_of_a_grid_reads_the_same_list_and_leaves_no_session(tmp_path, settings):
     """chromedriver itself is the remote end: it speaks WebDriver at an address, as a Selenium Grid does."""
     make_clips(tmp_path / "clips", count=12, seed=3)
@@ -168,7 +200,6 @@ class Drawn:
 
 RECORD = '{"__DEFAULT_SCOPE__": {"webapp.challenge-detail": {"itemList": []}}}'
 EMPTY = f'<html><body><script id="__UNIVERSAL_DATA_FOR_REHYDRATION__">{RECORD}</script></body></html>'
-
 
 CALL = "https://www.tiktok.com/api/challenge/item_list/?cursor=0"
 IDS = ("7525082444551310602", "7525082444551310603")
@@ -236,6 +267,17 @@ def test_a_list_whose_call_is_slow_is_waited_for(reading):
     page = Drawn(EMPTY, [[reply(IDS[0])], [reply(IDS[1], more=False)]])
     page.waits = [[]] * 5
     assert set(reading(page, first_s=0.0, quiet_s=60).posts) == set(IDS)
+
+
+@pytest.mark.parametrize("before", [[], [reply(IDS[0])]])
+def test_an_end_behind_a_call_that_was_not_answered_is_none(reading, before):
+    with pytest.raises(Interrupted, match="did not answer") as end:
+        reading(Drawn(EMPTY, [[*before, [CALL, None]]]))
+    assert (set(end.value.seen.posts), end.value.cause) == (set(IDS[: len(before)]), "unreachable")
+    again = reading(Drawn(EMPTY, [[[CALL, None], reply(IDS[1], more=False)]]))
+    assert set(again.posts) == {IDS[1]}, "the page asked once more by itself"
+    elsewhere = ["https://tracker.example.net/beat", None]
+    assert reading(Drawn(EMPTY, [[reply(IDS[1], more=False), elsewhere]])).ended, "what is no part of the list may fail"
 
 
 def test_a_page_that_leaves_while_it_is_asked_ends_nothing(reading):
