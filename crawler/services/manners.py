@@ -31,11 +31,11 @@ class StageSettings:
     attempts: int = 4
     backoff_s: float = 1.0
     pause_hours: float = 6.0
-    terms_per_platform: int = 5
+    terms_per_platform: int = 5  # chosen of what is known; those of `terms` come on top
     items_per_list: int = 200
     seconds_per_list: float = 90.0
     quiet_s: float = 3.0
-    terms: dict[str, list[str]] = field(default_factory=dict)  # platform -> words to begin with
+    terms: dict[str, list[str]] = field(default_factory=dict)  # platform -> words to begin with, before any is chosen
     users: dict[str, list[str]] = field(default_factory=dict)  # platform -> target user groups
     links: list[str] = field(default_factory=list)  # posts, users, tags … as people paste them, short links too
     trending: bool = True

@@ -207,12 +207,14 @@ class _Round:
             self._plan(platform, LINK, url)
 
     def _planned(self, platform: str) -> bool:
-        """Whether the words of this stage have been chosen on this platform."""
-        return Visit.objects.filter(
-            stage=self.stage, platform=platform, term__isnull=False, kind__in=["tag", "search"], place__gt=0
-        ).exists()
+        """Whether the words of this stage have been chosen on this platform; those it was given do not stand for them."""
+        given = [keywords.normal(text) for text in self.told.terms.get(platform, [])]
+        asked = Visit.objects.filter(stage=self.stage, platform=platform, term__isnull=False)
+        return asked.exclude(term__text__in=given).exists()
 
+    @transaction.atomic
     def _plan_terms(self, platform: str) -> None:
+        """All of the words or none: one that is planned stands for all that they have been chosen."""
         for term in terms.terms_chosen(self.stage, platform, self.told.terms_per_platform, steer=self.told.steer):
             self._plan(platform, self._kind(platform, term), term.text, term)
 

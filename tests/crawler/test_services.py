@@ -659,6 +659,34 @@ def test_a_stage_killed_between_lists_goes_on_where_it_was(board):
     assert EXPLORE not in board.asked
 
 
+def test_a_stage_killed_between_two_of_its_words_asks_for_them_all(board, monkeypatch):
+    plan, planned = stages._Round._plan, []
+
+    def killed(self, platform, kind, subject, term=None):
+        if planned.append(subject) or subject == "cat":
+            raise KeyboardInterrupt
+        plan(self, platform, kind, subject, term)
+
+    board.shows = {EXPLORE: seen(words=("dance", "cat"))}
+    monkeypatch.setattr(stages._Round, "_plan", killed)
+    with pytest.raises(KeyboardInterrupt):
+        services.stage_crawl(stage().pk)
+    assert planned == ["", "dance", "cat"]
+    monkeypatch.setattr(stages._Round, "_plan", plan)
+    services.stage_crawl(stage().pk)
+    assert board.asked == [EXPLORE, TAG + "dance", TAG + "cat"]
+
+
+@pytest.mark.parametrize("trending", [False, True])
+@pytest.mark.parametrize("given", [["sea"], ["sea", "sky"]])
+def test_words_that_are_given_come_first_and_then_the_chosen_ones(board, trending, given):
+    board.shows = {EXPLORE: seen(words=("dance",))}
+    services.stage_crawl(stage("before", terms_per_platform=0).pk)
+    board.asked.clear()
+    services.stage_crawl(stage(terms={"tiktok": given}, trending=trending).pk)
+    assert board.asked == [*[EXPLORE] * trending, *(f"https://www.tiktok.com/search?q={word}" for word in given), TAG + "dance"]
+
+
 @pytest.mark.parametrize("outcome", [Outcome.CAPTCHA, Outcome.LOGIN])
 def test_a_wall_is_reported_and_the_host_left_alone(board, outcome):
     board.shows = {EXPLORE: seen("1", failure=Failure(outcome, "wall"))}
