@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -11,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -22,9 +23,9 @@ from urllib3.exceptions import HTTPError
 
 from crawler.fetch import agents, scripts
 from crawler.fetch.chromium import PROFILE, end_processes, options_for, start_driver, sweep_orphans
-from crawler.fetch.client import Client
+from crawler.fetch.client import Client, passes
 from crawler.fetch.errors import Unreachable
-from crawler.platforms import Failure, ListPage, Outcome, PostRef, TrendingWord
+from crawler.platforms import STATUS_OUTCOMES, Failure, ListPage, Outcome, PostRef, TrendingWord
 from crawler.platforms.adapter import Adapter
 from crawler.platforms.rulebook import platform_facts, rules_for
 from crawler.rules import robots
@@ -32,6 +33,7 @@ from crawler.rules import robots
 log = logging.getLogger(__name__)
 POLL_S = 0.1
 PAGE_TIMEOUT_S = 30
+ERROR_PAGE = "chrome-error:"  # Chromium's own; its driver does not tell, since we do not wait for the whole page
 # Walls that end the visit at once; other failures may only mean that the list is not drawn yet.
 WALLS = {Outcome.CAPTCHA, Outcome.LOGIN, Outcome.GONE, Outcome.PRIVATE, Outcome.REGION}
 REPEATS = 3  # replies in a row that bring nothing new: the list repeats itself for ever
@@ -60,7 +62,8 @@ class Seen:
     heard: int = 0  # list calls whose replies were read
     waiting: bool = False  # for the answer to a call of the page's own: what is quiet then is not at its end
     refused: bool = False  # a call of the page's own was refused: no use in waiting
-    lost: bool = False  # the page's last call for a part of the list was not answered: where it ends then is no end
+    status: int = 0  # of the page itself; 0 where the browser does not tell
+    lost: Unreachable | None = None  # why the page's last call for a part of the list failed: where it ends then is no end
 
     @property
     def stopped(self) -> bool:
@@ -142,7 +145,7 @@ class Browser:
     def collect(self, url: str, kind: str, budget: Budget) -> Seen:
         """All that a list shows within the budget; a wall is in `failure`.
 
-        Raises Interrupted when the browser or a call of the page's own fails, Unreachable when the browser does not start, Refused
+        Raises Interrupted when the browser, the page or a call of its own fails, Unreachable when the browser does not start, Refused
         when we may not ask.
         """
         seen = Seen()
@@ -161,11 +164,21 @@ class Browser:
         except (WebDriverException, HTTPError, OSError) as error:  # HTTPError: its driver has died
             self.quit()
             raise Interrupted(f"the browser failed at {url}: {str(error)[:200]}", cause="browser", seen=seen) from error
-        if seen.lost and not seen.stopped:
-            raise Interrupted(f"{host} did not answer the page's own call for the list", cause="unreachable", seen=seen)
-        if not (seen.posts or seen.words or seen.ended or seen.failure):
-            seen.failure = Failure(Outcome.BLOCKED, "the list stayed empty and did not say that it ends")
+        self._judge(seen, host)
         return seen
+
+    def _judge(self, seen: Seen, host: str) -> None:
+        """Names what kept the list from showing anything. Raises Interrupted where a fault that passes did, in the middle of it too."""
+        if seen.lost and not seen.stopped:
+            raise Interrupted(f"{seen.lost}, asked by the page for the list", cause=seen.lost.cause, seen=seen)
+        if passes(seen.status) and not seen.heard and not seen.stopped:
+            error = self.client.fault(host, seen.status)
+            raise Interrupted(str(error), cause=error.cause, seen=seen)
+        if seen.posts or seen.words or seen.ended:
+            return
+        if seen.status in STATUS_OUTCOMES and (seen.failure is None or seen.failure.outcome is Outcome.RULE_FAILED):
+            seen.failure = Failure(STATUS_OUTCOMES[seen.status], f"{seen.status} from the page")
+        seen.failure = seen.failure or Failure(Outcome.BLOCKED, "the list stayed empty and did not say that it ends")
 
     @staticmethod
     def _leave(driver: WebDriver) -> None:
@@ -174,8 +187,14 @@ class Browser:
         driver.get("about:blank")
 
     def _look(self, driver: WebDriver, kind: str, seen: Seen) -> int:
-        """Reads the page as it is drawn now, then its replies: whatever it has drawn, it had received before."""
+        """Reads the page as it is drawn now, then its replies: whatever it has drawn, it had received before.
+
+        Raises Interrupted where Chromium shows its own page instead, of a host that did not answer.
+        """
         here, text, risen = self._drawn(driver, kind, seen)
+        if here.startswith(ERROR_PAGE):
+            code = re.search(r'"errorCode":"(\w+)"', text)
+            raise Interrupted(f"the page did not come ({code[1] if code else 'no answer'})", cause="unreachable", seen=seen)
         news = self._listen(driver, kind, seen)
         refusal = seen.failure if seen.refused else None
         if urlsplit(here).path.rstrip("/").endswith("/login"):
@@ -197,7 +216,7 @@ class Browser:
         names = sorted({place["var_name"] for rule in rules for place in rule.data["locate"] if "var_name" in place})
         paths = [wall["xpath"] for wall in walls]
         told = driver.execute_script(scripts.snapshot(names), paths, sorted(robots.NAMES))
-        here, source, values, place, asked, seen.waiting = told
+        here, source, values, place, asked, seen.waiting, seen.status = told
         self.client.refuse_wish(here, robots.wishes(asked) & robots.NO_AI)
         text = source + "".join(f"\n{name} = {value};" for name, value in zip(names, values, strict=True) if value)
         return here, text, Failure(Outcome(walls[place]["outcome"]), walls[place]["name"]) if place >= 0 else None
@@ -210,10 +229,10 @@ class Browser:
         except JavascriptException:  # the page left while it was asked; the next one has what it took along
             return 0
         self._book(replies)
-        for address, text in replies:
+        for address, text, *fault in replies:
             if not self.adapter.lists_in(address, kind):
                 continue
-            seen.lost = text is None
+            seen.lost = self.client.fault(urlsplit(address).hostname or "", *fault) if text is None else None
             if text is None:
                 continue
             page = self.adapter.list_page(text, address, kind)
@@ -227,9 +246,9 @@ class Browser:
             seen.refused, seen.failure = True, refusal
         return news
 
-    def _book(self, replies: list[tuple[str, str | None]]) -> None:
+    def _book(self, replies: list[list[Any]]) -> None:
         """What the page asked for by itself counts against the day's budget, and puts the host's next page off."""
-        hosts = [(urlsplit(address).hostname or "", len(text or "")) for address, text in replies]
+        hosts = [(urlsplit(address).hostname or "", len(text or "")) for address, text, *_ in replies]
         calls, sizes = Counter(host for host, _ in hosts), Counter[str]()
         for host, size in hosts:
             sizes[host] += size

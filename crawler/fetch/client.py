@@ -128,14 +128,18 @@ class Client:
         host = self.permit(url) if check_robots else guard.check(url)
         self.take_slot(host)
         response = self.session.get(url, headers=headers, stream=True, allow_redirects=False, timeout=TIMEOUT_S)
-        hurried = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-        if hurried or response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            wait_s = retry_after(response.headers.get("Retry-After"))
+        if passes(response.status_code):
             response.close()
-            if wait_s is not None or hurried:  # all workers together were too quick, so all of them wait
-                politeness.hold_back(host, self.manner.backoff_s if wait_s is None else wait_s)
-            raise Unreachable(f"{response.status_code} from {host}", cause="rate-limited" if hurried else "unreachable")
+            raise self.fault(host, response.status_code, response.headers.get("Retry-After"))
         return response
+
+    def fault(self, host: str, status: int = 0, wait: str | None = None) -> Unreachable:
+        """What a host's passing fault is to whoever asked; status 0: no answer at all. wait: its Retry-After header."""
+        hurried, wait_s = status == HTTPStatus.TOO_MANY_REQUESTS, retry_after(wait)
+        if wait_s is not None or hurried:  # all workers together were too quick, so all of them wait
+            politeness.hold_back(host, self.manner.backoff_s if wait_s is None else wait_s)
+        told = f"{status} from {host}" if status else f"no answer from {host}"
+        return Unreachable(told, cause="rate-limited" if hurried else "unreachable")
 
     def _next(self, url: str, response: requests.Response) -> str:
         """Where a redirect leads; one that leaves the platform or ends at its sign-in page is refused."""
@@ -208,6 +212,11 @@ class Client:
 
 def _wishes(response: requests.Response) -> frozenset[str]:
     return robots.wishes(response.raw.headers.getlist("X-Robots-Tag"))
+
+
+def passes(status: int) -> bool:
+    """Whether this status tells of a fault of the host that another try may not meet."""
+    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def retry_after(value: str | None) -> float | None:

@@ -13,7 +13,8 @@ const shown = (path) => {
 };
 const wishes = [...document.querySelectorAll('meta[name]')].filter((meta) => arguments[1].includes(meta.name.toLowerCase()));
 const words = wishes.map((meta) => meta.content), waiting = Boolean(window.__replies?.waiting());
-return [location.href, document.documentElement?.outerHTML ?? '', values, arguments[0].findIndex(shown), words, waiting];
+const status = performance.getEntriesByType('navigation')[0]?.responseStatus ?? 0;
+return [location.href, document.documentElement?.outerHTML ?? '', values, arguments[0].findIndex(shown), words, waiting, status];
 """
 ADDRESS = "return location.href"
 SCROLL = """
@@ -29,15 +30,18 @@ LEAVE = "if (window.__replies) window.__replies.over = true"
 # Keeps what the page's own calls bring: lists may draw cards without addresses, or only those in view. The page gets a reply once
 # its text is kept here, or after five seconds; one that never ends is waited for once. A page that sends its visitor on (to its
 # sign-in page) takes along what may not have arrived with us, which is known when we ask again; not so when it is we who leave.
-# A call that its host did not answer, or answered with a passing fault, is kept without a text: the page may show it as the list's end.
+# A call that its host did not answer, or answered with a passing fault, is kept without a text, as [address, null, status, Retry-After]:
+# the page may show it as the list's end.
 LISTEN = """
 (() => {
   const kept = [], unread = new Set(), bag = '__replies'; let size = 0, waiting = 0, told = 0;
-  const keep = (url, text, status) => {
-    if (status >= 500 || status === 429) lose(url);
+  const keep = (url, text, status, after) => {
+    if (status >= 500 || status === 429) lose(url, null, status, after);
     else if ((size += text.length) < 2e7) kept.push([String(url), text]);
   };
-  const lose = (url, error) => { if (error?.name !== 'AbortError') kept.push([new Request(url).url, null]); };
+  const lose = (asked, error, status = 0, after = null) => {
+    if (error?.name !== 'AbortError') kept.push([new URL(asked?.url ?? asked, document.baseURI).href, null, status, after]);
+  };
   const replies = async () => {
     await Promise.race([Promise.all(unread), new Promise((over) => setTimeout(over, 2000))]);
     unread.clear();
@@ -57,7 +61,8 @@ LISTEN = """
     waiting += 1;
     try {
       const reply = await fetch_.apply(this, given).catch((error) => { lose(given[0], error); throw error; });
-      const heard = reply.clone().text().then((text) => keep(reply.url, text, reply.status), (error) => lose(reply.url, error));
+      const after = reply.headers.get('Retry-After');
+      const heard = reply.clone().text().then((text) => keep(reply.url, text, reply.status, after), (error) => lose(reply.url, error));
       const reading = heard.finally(() => unread.delete(reading));
       unread.add(reading);
       await Promise.race([reading, new Promise((over) => setTimeout(over, 5000))]);
@@ -67,7 +72,8 @@ LISTEN = """
   const open_ = XMLHttpRequest.prototype.open, send_ = XMLHttpRequest.prototype.send;
   XMLHttpRequest.prototype.open = function (...given) {
     this.addEventListener('load', () => {
-      try { keep(this.responseURL, this.responseType === 'json' ? JSON.stringify(this.response) : this.responseText, this.status); } catch (error) { /* no text */ }
+      const after = this.status === 429 || this.status >= 500 ? this.getResponseHeader('Retry-After') : null;
+      try { keep(this.responseURL, this.responseType === 'json' ? JSON.stringify(this.response) : this.responseText, this.status, after); } catch (error) { /* no text */ }
     });
     for (const fault of ['error', 'timeout']) this.addEventListener(fault, () => lose(given[1]));
     return open_.apply(this, given);
@@ -83,7 +89,7 @@ LISTEN = """
 
 def snapshot(names: Iterable[str]) -> str:
     """The page at one moment: [address, source, these variables as JSON, place of the first wall in view or -1, its words to robots,
-    whether a call of its own is unanswered].
+    whether a call of its own is unanswered, its status or 0].
 
     One script, since a page that changes or leaves between two questions would be read half and half.
     """

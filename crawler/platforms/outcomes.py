@@ -21,6 +21,10 @@ class Outcome(StrEnum):
     RULE_FAILED = "rule-failed"  # no rule of ours reads this page: it changed
 
 
+# What a page's status says of it where the page itself does not.
+STATUS_OUTCOMES = {401: Outcome.LOGIN, 403: Outcome.BLOCKED, 404: Outcome.GONE, 410: Outcome.GONE, 451: Outcome.REGION}
+
+
 @dataclass(frozen=True)
 class Failure:
     outcome: Outcome

@@ -21,7 +21,7 @@ from django.utils import timezone
 from crawler import fetch, media
 from crawler.fetch import Client, Expired, FetchError, Gone, Refused, Reply, Unreachable
 from crawler.models import Check, Counter, Stage, Tombstone, Video
-from crawler.platforms import PLATFORMS, Failure, Outcome, VideoPage, rulebook
+from crawler.platforms import PLATFORMS, STATUS_OUTCOMES, Failure, Outcome, VideoPage, rulebook
 from crawler.rules import robots
 from crawler.services import cleaning
 from crawler.services.claims import MAX_DEATHS, Overtaken, TakenDown, claimed, is_alive, renew, save
@@ -34,7 +34,6 @@ MAX_ATTEMPTS = 5
 WORTH_ANOTHER_LOOK = {Outcome.BLOCKED, Outcome.RULE_FAILED}  # a page now and then comes back empty
 LOOKS = 3
 DISCOVERY = "discovery"  # the row whose lock is held while posts are stored
-STATUS_OUTCOMES = {401: Outcome.LOGIN, 403: Outcome.BLOCKED, 451: Outcome.REGION}
 State = Video.State
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # the disk's trouble, which no other file would be spared
 ASKING = (State.DISCOVERED, State.META)  # from here the next step asks the platform

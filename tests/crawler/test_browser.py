@@ -113,12 +113,14 @@ def test_a_browser_introduces_itself_as_its_client_does(policy, tmp_path, settin
 @pytest.mark.browser
 @pytest.mark.django_db
 @pytest.mark.parametrize("fault", [ConnectionResetError(), Response.text("Bad Gateway", status=502), Response.text("Too Many", status=429)])
-def test_a_list_is_not_at_its_end_where_its_call_fails(fault, tmp_path, settings, monkeypatch):
-    """The pages of all three say that there is no more, since their own call brought nothing."""
+@pytest.mark.parametrize("of", ["page", "call"])
+def test_a_list_is_not_at_its_end_where_its_page_or_its_call_fails(of, fault, tmp_path, settings, monkeypatch):
+    """Where their own call brought nothing, the pages of all three say that there is no more."""
     failing = True
 
     def broken(site, request):
-        if not failing or not request.path.startswith(("/api/challenge/", "/aweme/", "/rest/", "/graphql")):
+        is_call = request.path.startswith(("/api/challenge/", "/aweme/", "/rest/", "/graphql"))
+        if not failing or request.path == "/robots.txt" or (of == "call") != is_call:
             return answer(site, request)
         if isinstance(fault, Exception):
             raise fault
@@ -134,8 +136,9 @@ def test_a_list_is_not_at_its_end_where_its_call_fails(fault, tmp_path, settings
             url = client.adapter.address(kind, server.site.corpus.board(platform, server.site.today())[0])
             with Browser(client) as chromium:
                 failing = True
-                with pytest.raises(Interrupted, match="did not answer"):
-                    chromium.collect(url, kind, Budget(quiet_s=1))
+                with pytest.raises(Interrupted, match="asked by the page" if of == "call" else "from|ERR_EMPTY_RESPONSE") as end:
+                    chromium.collect(url, kind, Budget(quiet_s=1, first_s=3))
+                assert end.value.cause == ("rate-limited" if isinstance(fault, Response) and fault.status == 429 else "unreachable")
                 failing = False
                 assert chromium.collect(url, kind, Budget(quiet_s=1)).posts
 
@@ -179,8 +182,8 @@ class Drawn:
 
     waits: list = []  # as many looks as its first call takes to be answered
 
-    def __init__(self, page: str, replies: list | None = None, robots: str = "") -> None:
-        self.page, self.replies, self.robots = page, replies or [], robots
+    def __init__(self, page: str, replies: list | None = None, robots: str = "", *, status: int = 200) -> None:
+        self.page, self.replies, self.robots, self.status = page, replies or [], robots, status
 
     def get(self, url: str) -> None:
         """It is there."""
@@ -195,7 +198,8 @@ class Drawn:
             return found
         if script == scripts.SCROLL:
             return [0, True]
-        return ["https://www.tiktok.com/tag/joy", self.page, [None] * script.count("JSON.stringify"), -1, [self.robots], bool(self.waits)]
+        values = [None] * script.count("JSON.stringify")
+        return ["https://www.tiktok.com/tag/joy", self.page, values, -1, [self.robots], bool(self.waits), self.status]
 
 
 RECORD = '{"__DEFAULT_SCOPE__": {"webapp.challenge-detail": {"itemList": []}}}'
@@ -270,14 +274,42 @@ def test_a_list_whose_call_is_slow_is_waited_for(reading):
 
 
 @pytest.mark.parametrize("before", [[], [reply(IDS[0])]])
-def test_an_end_behind_a_call_that_was_not_answered_is_none(reading, before):
-    with pytest.raises(Interrupted, match="did not answer") as end:
-        reading(Drawn(EMPTY, [[*before, [CALL, None]]]))
-    assert (set(end.value.seen.posts), end.value.cause) == (set(IDS[: len(before)]), "unreachable")
-    again = reading(Drawn(EMPTY, [[[CALL, None], reply(IDS[1], more=False)]]))
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [([0, None], "unreachable"), ([502, None], "unreachable"), ([429, None], "rate-limited"), ([503, "40"], "unreachable")],
+)
+def test_an_end_behind_a_call_that_failed_is_none(reading, before, fault, cause):
+    began, failed = timezone.now(), [CALL, None, *fault]
+    with pytest.raises(Interrupted, match="asked by the page") as end:
+        reading(Drawn(EMPTY, [[*before, failed]]))
+    assert (set(end.value.seen.posts), end.value.cause) == (set(IDS[: len(before)]), cause)
+    if fault[1]:
+        assert Host.objects.get().next_at >= began + timedelta(seconds=40), "as long as it asked for"
+    Host.objects.update(next_at=None)
+    again = reading(Drawn(EMPTY, [[failed, reply(IDS[1], more=False)]]))
     assert set(again.posts) == {IDS[1]}, "the page asked once more by itself"
-    elsewhere = ["https://tracker.example.net/beat", None]
+    Host.objects.update(next_at=None)
+    elsewhere = ["https://tracker.example.net/beat", None, *fault]
     assert reading(Drawn(EMPTY, [[reply(IDS[1], more=False), elsewhere]])).ended, "what is no part of the list may fail"
+
+
+@pytest.mark.parametrize(("status", "cause"), [(500, "unreachable"), (503, "unreachable"), (429, "rate-limited")])
+def test_a_page_that_its_host_could_not_give_is_asked_for_again(reading, status, cause):
+    with pytest.raises(Interrupted, match=f"{status} from www.tiktok.com") as end:
+        reading(Drawn("<h1>Sorry</h1>", status=status))
+    assert end.value.cause == cause
+
+
+@pytest.mark.parametrize("status", [503, 403])
+def test_a_wall_keeps_its_name_whatever_its_status(reading, status):
+    assert reading(Drawn('<div id="captcha_container"></div>', status=status)).failure.outcome == "captcha"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(200, "rule-failed"), (401, "login"), (403, "blocked"), (404, "gone"), (410, "gone"), (451, "region")]
+)
+def test_a_page_that_says_nothing_is_named_by_its_status(reading, status, outcome):
+    assert reading(Drawn("<h1>Sorry</h1>", status=status)).failure.outcome == outcome
 
 
 def test_a_page_that_leaves_while_it_is_asked_ends_nothing(reading):
