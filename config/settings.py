@@ -349,6 +349,9 @@ EMOTION_WINDOWS = env.text("EMOTION_WINDOWS", str(VAR_DIR / "windows"))  # <sha2
 REVIEWERS = env.integer("REVIEWERS", 1, minimum=1, maximum=5)  # people who must agree about a doubtful clip
 VIOLENCE_MODEL = env.text("VIOLENCE_MODEL", "")  # likewise; without one clips are only ranked for review
 CRAWL_PROXY = env.text("CRAWL_PROXY", "")
+CRAWL_COOKIES = env.text(
+    "CRAWL_COOKIES", ""
+)  # a cookies.txt (Netscape's format) for the platforms it names; recorded per stage that it is sent
 DURATION_MIN_S = env.number("DURATION_MIN_S", 2.46)  # Tab. II, shortest
 DURATION_MAX_S = env.number("DURATION_MAX_S", 163.77)  # Tab. II, longest
 if DURATION_MIN_S >= DURATION_MAX_S:

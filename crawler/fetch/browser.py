@@ -21,7 +21,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from urllib3.exceptions import HTTPError
 
-from crawler.fetch import agents, scripts
+from crawler.fetch import agents, cookies, scripts
 from crawler.fetch.chromium import PROFILE, end_processes, options_for, start_driver, sweep_orphans
 from crawler.fetch.client import Client, passes
 from crawler.fetch.errors import Unreachable
@@ -134,13 +134,20 @@ class Browser:
         return self.driver
 
     def _prepare(self, driver: WebDriver) -> None:
-        """Has it introduce itself as the client does, and keep the page's replies; one that cannot has its name alone, and the drawn page."""
-        introduced = agents.for_chromium({name: str(value) for name, value in self.client.session.headers.items()})
+        """Has it introduce itself as the client does, cookies and all, and keep the page's replies; one that cannot has its name alone,
+        and the drawn page."""
+        commands: dict[str, Any] = {
+            **agents.for_chromium({name: str(value) for name, value in self.client.session.headers.items()}),
+            "Network.setCookies": {"cookies": cookies.for_chromium(self.client.cookies)},
+            "Page.addScriptToEvaluateOnNewDocument": {"source": scripts.LISTEN},
+        }
         try:
-            for command, parameters in {**introduced, "Page.addScriptToEvaluateOnNewDocument": {"source": scripts.LISTEN}}.items():
+            for command, parameters in commands.items():
                 driver.execute("executeCdpCommand", {"cmd": command, "params": parameters})
         except (WebDriverException, KeyError):
-            log.warning("this browser takes no DevTools commands: lists are read from the drawn page alone, and its headers are its own")
+            log.warning(
+                "this browser takes no DevTools commands: lists are read from the drawn page alone; headers and cookies are its own"
+            )
 
     def collect(self, url: str, kind: str, budget: Budget) -> Seen:
         """All that a list shows within the budget; a wall is in `failure`.

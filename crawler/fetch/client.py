@@ -20,7 +20,7 @@ from django.conf import settings
 from django.utils import timezone
 from urllib3.exceptions import HTTPError
 
-from crawler.fetch import agents, guard, politeness
+from crawler.fetch import agents, cookies, guard, politeness
 from crawler.fetch.errors import Gone, Refused, Unreachable
 from crawler.models import Host
 from crawler.platforms import PLATFORMS, Adapter
@@ -41,6 +41,7 @@ class Manner:
     user_agent: str = field(default_factory=lambda: settings.CRAWL_USER_AGENT)
     delay_s: float = field(default_factory=lambda: settings.CRAWL_DELAY_S)
     proxy: str = field(default_factory=lambda: settings.CRAWL_PROXY)
+    cookies: str = field(default_factory=lambda: settings.CRAWL_COOKIES)  # a cookies.txt; empty: none but those we are given on the way
     robots_exception: str = ""  # why robots.txt is not obeyed; empty: it is
     attempts: int = 4
     backoff_s: float = 1.0
@@ -63,7 +64,10 @@ class Reply:
 
 
 class Client:
-    """One conversation with one platform: its cookies, its headers, its pace. Not shared between threads."""
+    """One conversation with one platform: its cookies, its headers, its pace. Not shared between threads.
+
+    Raises Unreachable when the cookies it should take along cannot be read.
+    """
 
     def __init__(self, adapter: Adapter, manner: Manner, *, seed: str = "0") -> None:
         self.adapter, self.manner = adapter, manner
@@ -72,6 +76,9 @@ class Client:
         self.session.trust_env = False  # no proxy, .netrc or CA from the surroundings
         self.session.headers.clear()
         self.session.headers.update(agents.headers(manner.user_agent, f"{seed}:{adapter.name}"))
+        self.cookies = cookies.given(manner.cookies, adapter)
+        for cookie in self.cookies:
+            self.session.cookies.set_cookie(cookie)
         self.session.mount("https://", guard.GuardedAdapter())
         self.session.mount("http://", guard.GuardedAdapter())
         if settings.CRAWL_REPLICA_CA:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from crawler.fetch import Budget, Client, Manner
+from crawler.fetch import Budget, Client, Manner, Unreachable, cookies
 from crawler.models import Stage
 from crawler.platforms import PLATFORMS
 
@@ -25,6 +25,7 @@ class StageSettings:
     user_agent: str = ""  # honest or pool; empty: as the site is set
     delay_s: float | None = None  # least time between two requests to one host; empty: as the site is set
     proxy: str | None = None
+    cookies: bool = True  # whether the cookies that the site was given (CRAWL_COOKIES) are sent
     robots_exception: str = ""  # why robots.txt is not obeyed
     requests_per_day: int = 20_000
     bytes_per_day: int = 50 * 2**30
@@ -57,17 +58,33 @@ def settings_checked(given: dict[str, Any]) -> dict[str, Any]:
             raise ValidationError(f"{name}={whole[name]!r} is not a whole number, or too small")
     if whole["user_agent"] not in ("", "honest", "pool"):
         raise ValidationError(f"user_agent={whole['user_agent']!r} is neither honest nor pool")
-    # Recorded as they are in force. Not so the site's proxy, whose address may hold a password.
+    # Recorded as they are in force. Not so the site's proxy, whose address may hold a password, nor what is in its cookies.
     whole["user_agent"] = whole["user_agent"] or settings.CRAWL_USER_AGENT
     whole["delay_s"] = settings.CRAWL_DELAY_S if whole["delay_s"] is None else whole["delay_s"]
     for name in ("terms", "users"):
-        if not isinstance(whole[name], dict) or set(whole[name]) - set(PLATFORMS):
+        if not isinstance(whole[name], dict) or set(whole[name]) - set(PLATFORMS) or not all(map(_are_words, whole[name].values())):
             raise ValidationError(f"{name} must map platform names ({', '.join(PLATFORMS)}) to lists of words")
+    for name in ("trending", "steer", "cookies"):
+        if not isinstance(whole[name], bool):
+            raise ValidationError(f"{name}={whole[name]!r} is neither true nor false")
+    for name in ("proxy", "robots_exception"):
+        if not isinstance(whole[name] or "", str):
+            raise ValidationError(f"{name}={whole[name]!r} is no text")
+    whole["cookies"] = bool(whole["cookies"] and settings.CRAWL_COOKIES)
+    if whole["cookies"]:
+        try:
+            cookies.read(settings.CRAWL_COOKIES)
+        except Unreachable as error:
+            raise ValidationError(str(error)) from error
     if not isinstance(whole["links"], list):
         raise ValidationError("links must be a list of addresses")
     for text in whole["links"]:
         link_of(text)
     return whole
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(word, str) and word.strip() for word in value)
 
 
 def link_of(text: Any) -> tuple[str, str]:
@@ -96,6 +113,8 @@ def manner_of(stage: Stage | None) -> Manner:
         chosen["user_agent"] = told.user_agent
     if told.delay_s is not None:
         chosen["delay_s"] = told.delay_s
+    if not told.cookies:
+        chosen["cookies"] = ""
     if told.proxy is not None:
         chosen["proxy"] = told.proxy
     return Manner(**chosen)

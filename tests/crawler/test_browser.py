@@ -20,6 +20,7 @@ from demo.clips import make_clips
 from demo.replica.http import Response
 from demo.replica.server import ReplicaServer, answer
 from tests import servers
+from tests.crawler.test_fetch import COOKIES
 
 
 def running(profile: Path) -> subprocess.Popen:
@@ -88,12 +89,13 @@ def test_drawn_lists_are_read_to_their_end_and_no_browser_is_left(tmp_path, sett
 @pytest.mark.parametrize("policy", ["honest", "pool"])
 def test_a_browser_introduces_itself_as_its_client_does(policy, tmp_path, settings, monkeypatch):
     settings.CRAWL_CONTACT = "team@example.org"
+    (tmp_path / "cookies.txt").write_text(COOKIES)
     heard = []
     monkeypatch.setattr("demo.replica.server.answer", lambda site, request: heard.append(request) or answer(site, request))
     make_clips(tmp_path / "clips", count=12, seed=3)
     with ReplicaServer(tmp_path / "clips", tmp_path / "state", seed=3, faults="none", hurry_per_s=0) as server:
         settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = server.address, str(server.ca)
-        client = client_for("tiktok", Manner(delay_s=0, user_agent=policy), seed=3)
+        client = client_for("tiktok", Manner(delay_s=0, user_agent=policy, cookies=str(tmp_path / "cookies.txt")), seed=3)
         with Browser(client) as chromium:
             chromium.collect(client.adapter.address("trending"), "trending", Budget(quiet_s=1))
             driver = chromium.start()
@@ -105,6 +107,8 @@ def test_a_browser_introduces_itself_as_its_client_does(policy, tmp_path, settin
     for request in pages:
         for name in ("User-Agent", "Accept-Language", "From", *(("sec-ch-ua", "sec-ch-ua-platform") if policy == "pool" else ())):
             assert request.headers[name] == said.get(name), name
+        assert request.cookies.items() >= {"session": "until-closed", "login": "secret-77"}.items()
+        assert "douyin-only" not in request.cookies.values()
     assert told[:2] == [said["User-Agent"], "zh-CN"]
     assert policy == "honest" or told[2] == said["sec-ch-ua-platform"].strip('"')
 

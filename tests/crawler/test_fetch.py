@@ -178,6 +178,35 @@ def test_a_pool_client_has_headers_that_agree(db):
     assert headers["User-Agent"] == client_for("tiktok", Manner(user_agent="pool"), seed=3).session.headers["User-Agent"]
 
 
+COOKIES = """# Netscape HTTP Cookie File
+.tiktok.com\tTRUE\t/\tTRUE\t0\tsession\tuntil-closed
+#HttpOnly_.www.tiktok.com\tTRUE\t/\tTRUE\t4102444800\tlogin\tsecret-77
+.tiktok.com\tTRUE\t/\tTRUE\t1500000000\tstale\tgone
+.douyin.com\tTRUE\t/\tTRUE\t0\tother\tdouyin-only
+.bank.example\tTRUE\t/\tTRUE\t0\tmoney\tnever
+"""
+
+
+def test_cookies_that_the_site_was_given_go_to_the_hosts_they_name(db, site, tmp_path):
+    (tmp_path / "cookies.txt").write_text(COOKIES)
+    site.answer = lambda request: (200, {}, b"")
+    client_for("tiktok", Manner(delay_s=0, proxy="", cookies=str(tmp_path / "cookies.txt"))).get(PAGE)
+    assert {part.strip() for part in site.requests[-1].headers["Cookie"].split(";")} == {"session=until-closed", "login=secret-77"}
+    client_for("tiktok", Manner(delay_s=0, proxy="")).get(PAGE)
+    assert site.requests[-1].headers["Cookie"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [(None, "cannot be read"), ("login=secret-77", "no cookies.txt"), ("\0\udcff", "no cookies.txt")]
+)
+def test_cookies_that_cannot_be_read_are_not_done_without_and_not_quoted(db, tmp_path, text, told):
+    if text is not None:
+        (tmp_path / "cookies.txt").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(Unreachable, match=told) as end:
+        client_for("tiktok", Manner(cookies=str(tmp_path / "cookies.txt")))
+    assert "secret-77" not in str(end.value)
+
+
 def test_an_unknown_certificate_is_not_trusted(client, site, settings, tmp_path):
     client.session.verify = True
     with pytest.raises(Unreachable, match="SSL"):

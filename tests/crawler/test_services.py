@@ -894,6 +894,10 @@ def test_a_stage_in_other_hands_is_busy(board):
         {"delay_s": -1},
         {"attempts": 0},
         {"terms": {"myspace": ["x"]}},
+        {"terms": {"tiktok": "dance"}},
+        {"users": {"tiktok": [""]}},
+        {"steer": "no"},
+        {"proxy": 8080},
         {"platforms": ["myspace"]},
         {"links": ["see you there"]},
     ],
@@ -910,6 +914,17 @@ def test_a_stage_records_how_it_introduces_itself(settings):
     settings.CRAWL_USER_AGENT = "honest"
     assert begun.settings["user_agent"] == "pool"
     assert manners.manner_of(begun).user_agent == "pool", "a stage that goes on keeps the name it began with"
+
+
+def test_a_stage_records_whether_it_takes_cookies_along(settings, tmp_path):
+    assert not stage("before").settings["cookies"], "the site has none"
+    settings.CRAWL_COOKIES = str(tmp_path / "cookies.txt")
+    with pytest.raises(ValidationError, match="cannot be read"):
+        stage("one")
+    (tmp_path / "cookies.txt").write_text("# Netscape HTTP Cookie File\n")
+    begun, without = stage("one"), stage("two", cookies=False)
+    assert (begun.settings["cookies"], manners.manner_of(begun).cookies) == (True, settings.CRAWL_COOKIES)
+    assert (without.settings["cookies"], manners.manner_of(without).cookies) == (False, "")
 
 
 def test_a_stage_records_the_pace_it_keeps(settings):
