@@ -39,7 +39,20 @@ REASONS = (
 # --- collect ----------------------------------------------------------------------------------------------------
 
 
+class Moment(forms.DateTimeInput):
+    """A date and a time as the browser lets them be picked."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
 class StageForm(forms.Form):
+    """What a new stage is told; the settings that are left out here are for `manage.py crawl --set`."""
+
+    RARE = ("terms", "delay_s", "requests_per_day", "items_per_list", "robots_exception", "unplugged")
+
     name = forms.SlugField(max_length=40, label=gettext_lazy("Name"))
     platforms = forms.MultipleChoiceField(
         choices=[(name, Platform(name).label) for name in Platform.crawled()],
@@ -50,15 +63,65 @@ class StageForm(forms.Form):
     video_budget = forms.IntegerField(min_value=1, max_value=1_000_000, initial=200, label=gettext_lazy("Videos per platform at most"))
     terms_per_platform = forms.IntegerField(min_value=0, max_value=200, initial=5, label=gettext_lazy("Words per platform"))
     seed = forms.IntegerField(min_value=0, initial=0, label=gettext_lazy("Seed"))
-    starts_at = forms.DateTimeField(required=False, label=gettext_lazy("Begin (date and time; empty: when started by hand)"))
-    ends_at = forms.DateTimeField(required=False, label=gettext_lazy("End (date and time; empty: when all is read)"))
+    starts_at = forms.DateTimeField(required=False, widget=Moment, label=gettext_lazy("Begin (date and time; empty: when started by hand)"))
+    ends_at = forms.DateTimeField(required=False, widget=Moment, label=gettext_lazy("End (date and time; empty: when all is read)"))
     user_agent = forms.ChoiceField(choices=[("honest", "honest"), ("pool", "pool")], label=gettext_lazy("User agent"))
     links = forms.CharField(
         required=False, widget=forms.Textarea(attrs={"rows": 3}), label=gettext_lazy("Links to posts, people and tags, one to a line")
     )
+    terms = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        label=gettext_lazy("Words to ask for first, one to a line; platform: word"),
+    )
+    delay_s = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=3600,
+        label=gettext_lazy("Seconds between two requests to a host (empty: as the site is set)"),
+    )
+    requests_per_day = forms.IntegerField(required=False, min_value=1, label=gettext_lazy("Requests a day to a host at most"))
+    items_per_list = forms.IntegerField(required=False, min_value=1, label=gettext_lazy("Posts of one list at most"))
+    robots_exception = forms.CharField(
+        required=False, max_length=500, label=gettext_lazy("Why robots.txt is not obeyed (empty: it is); recorded with the stage")
+    )
+    unplugged = forms.MultipleChoiceField(
+        required=False,
+        choices=[
+            ("trending", gettext_lazy("the trending boards")),
+            ("steer", gettext_lazy("keywords of what was kept")),
+            ("cookies", gettext_lazy("the site's cookies")),
+        ],
+        widget=forms.CheckboxSelectMultiple,
+        label=gettext_lazy("Do without"),
+    )
+
+    @property
+    def common(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in self.RARE]
+
+    @property
+    def rare(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.RARE]
 
     def clean_links(self) -> list[str]:
         return [line.strip() for line in self.cleaned_data["links"].splitlines() if line.strip()]
+
+    def clean_terms(self) -> dict[str, list[str]]:
+        """Words by platform; a line that names none is asked for on all that the stage has."""
+        found: dict[str, list[str]] = {}
+        everywhere = self.cleaned_data.get("platforms") or Platform.crawled()
+        for line in filter(None, map(str.strip, self.cleaned_data["terms"].splitlines())):
+            named = re.match(rf"({'|'.join(Platform.crawled())})\s*[:：]\s*(.+)", line, re.IGNORECASE)
+            for name in [named[1].lower()] if named else everywhere:
+                found.setdefault(name, []).append(named[2] if named else line)
+        return found
+
+    def told(self) -> dict[str, Any]:
+        """What services.stage_create is called with."""
+        told = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
+        without = dict.fromkeys(told.pop("unplugged"), False)
+        return {**told, **without}
 
     def clean(self) -> dict[str, Any]:
         dates = self.cleaned_data
@@ -77,9 +140,10 @@ def collect(request: HttpRequest) -> HttpResponse:
 def collection(form: StageForm) -> dict[str, Any]:
     return {
         "form": form,
-        "stages": selectors.stages_all(),
+        "stages": [(stage, services.settings_chosen(stage)) for stage in selectors.stages_all()],
         "funnel": selectors.funnel(),
         "terms": selectors.terms_heaviest(),
+        "terms_blocked": selectors.terms_blocked(),
         "visits_failed": selectors.visits_failed(),
         "rules": selectors.rule_matches(),
         "hosts": selectors.hosts(),
@@ -93,9 +157,8 @@ def stage_new(request: HttpRequest) -> HttpResponse:
     form = StageForm(request.POST)
     if not form.is_valid():
         return render(request, "crawler/collect.html", collection(form), status=400)
-    values = {name: value for name, value in form.cleaned_data.items() if value is not None}
     try:
-        stage = services.stage_create(**values)
+        stage = services.stage_create(**form.told())
     except ValidationError as error:
         form.add_error(None, error)
         return render(request, "crawler/collect.html", collection(form), status=400)

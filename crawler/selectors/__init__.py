@@ -1,6 +1,6 @@
 """What can be asked of stages and videos; nothing is written here."""
 
-from crawler.selectors.collection import funnel, hosts, rule_matches, stages_all, terms_heaviest, visits_failed
+from crawler.selectors.collection import funnel, hosts, rule_matches, stages_all, terms_blocked, terms_heaviest, visits_failed
 from crawler.selectors.long_lists import KeyedPages, LongList, is_large, remembered
 from crawler.selectors.review import (
     decision_last,
@@ -43,6 +43,7 @@ __all__ = [
     "stages_all",
     "standing",
     "strip_of",
+    "terms_blocked",
     "terms_heaviest",
     "video_after",
     "video_named",

@@ -80,8 +80,12 @@ def _of_stage(rows: QuerySet[Any]) -> Coalesce:
     return Coalesce(Subquery(counts), 0)
 
 
-def terms_heaviest(limit: int = 60) -> QuerySet[Term]:
-    return Term.objects.order_by("blocked", "-weight", "pk")[:limit]
+def terms_heaviest(limit: int = 20) -> QuerySet[Term]:
+    return Term.objects.filter(blocked=False).order_by("-weight", "pk")[:limit]
+
+
+def terms_blocked() -> QuerySet[Term]:
+    return Term.objects.filter(blocked=True).order_by("platform", "text")
 
 
 def visits_failed(limit: int = 100) -> QuerySet[Visit]:

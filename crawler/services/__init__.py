@@ -4,6 +4,7 @@ from crawler.media import HostileMedia, transcode, unplayed
 from crawler.services.bringing import BadList, clips_bring
 from crawler.services.cleaning import screenings_repeat, video_doubt
 from crawler.services.keeping import clips_keep, parts_sweep
+from crawler.services.manners import StageSettings, settings_chosen, settings_parsed
 from crawler.services.outages import stage_reopen
 from crawler.services.recheck import posts_recheck
 from crawler.services.review import decision_undo, takedowns_finish, video_drop, video_keep, video_takedown
@@ -17,6 +18,7 @@ __all__ = [
     "BadList",
     "HostileMedia",
     "StageBusy",
+    "StageSettings",
     "clean_waiting",
     "clips",
     "clips_bring",
@@ -27,6 +29,8 @@ __all__ = [
     "posts_recheck",
     "resume_stale",
     "screenings_repeat",
+    "settings_chosen",
+    "settings_parsed",
     "stage_counts",
     "stage_crawl",
     "stage_create",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,7 +86,7 @@ def settings_checked(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _are_words(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(word, str) and word.strip() for word in value)
+    return isinstance(value, list | tuple) and all(isinstance(word, str) and word.strip() and "\0" not in word for word in value)
 
 
 def link_of(text: Any) -> tuple[str, str]:
@@ -101,6 +103,31 @@ def settings_of(stage: Stage | None) -> StageSettings:
     """The stage's settings; names that an older version stored and this one has not are left out."""
     known = {item.name for item in fields(StageSettings)}
     return StageSettings(**{name: value for name, value in (stage.settings if stage else {}).items() if name in known})
+
+
+def settings_chosen(stage: Stage) -> dict[str, Any]:
+    """What this stage was told otherwise than any is, by name; of a proxy, which may hold a password, its host alone."""
+    plain = asdict(StageSettings())
+    chosen = {name: value for name, value in asdict(settings_of(stage)).items() if value != plain[name]}
+    if chosen.get("proxy"):
+        chosen["proxy"] = urlsplit(chosen["proxy"]).hostname
+    return chosen
+
+
+def settings_parsed(texts: Iterable[str]) -> dict[str, Any]:
+    """Settings written NAME=VALUE, as on a command line: VALUE is JSON, or else the text as it stands. Raises ValidationError."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise ValidationError(
+                f'{text!r} is no setting; write NAME=VALUE, such as quiet_s=5 or \'users={{"douyin": ["MS4wLjABAAAA"]}}\''
+            )
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value
+    return found
 
 
 def manner_of(stage: Stage | None) -> Manner:

@@ -8,8 +8,9 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from crawler import selectors, tasks
+from crawler import selectors, services, tasks
 from crawler.models import Check, Stage, Term, Video, Visit
+from crawler.services import manners
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +94,53 @@ def test_a_stage_is_planned_started_and_stopped_from_the_page(client, engineer, 
     refused = client.post(reverse("crawler:stage-new"), {**values, "name": "four", "links": "https://example.org/a"})
     assert refused.status_code == 400
     assert "https://example.org/a" in refused.content.decode()
+
+
+def test_a_stage_is_told_on_the_page_how_to_ask_and_shows_it(client, engineer, settings, tmp_path):
+    (tmp_path / "cookies.txt").write_text("# Netscape HTTP Cookie File\n")
+    settings.CRAWL_COOKIES = str(tmp_path / "cookies.txt")
+    values = {
+        "name": "one",
+        "platforms": ["tiktok", "douyin"],
+        "video_budget": 20,
+        "terms_per_platform": 3,
+        "seed": 1,
+        "user_agent": "honest",
+    }
+    words = "Douyin： 快乐\r\n happy: a word \r\n\r\ntiktok"
+    more = {
+        "terms": words,
+        "delay_s": "0.5",
+        "requests_per_day": "9",
+        "robots_exception": "allowed in writing",
+        "unplugged": ["trending", "cookies"],
+    }
+    assert client.post(reverse("crawler:stage-new"), {**values, **more}).status_code == 302
+    told = manners.settings_of(Stage.objects.get())
+    assert told.terms == {"douyin": ["快乐", "happy: a word", "tiktok"], "tiktok": ["happy: a word", "tiktok"]}
+    assert (told.delay_s, told.requests_per_day, told.items_per_list, told.robots_exception) == (0.5, 9, 200, "allowed in writing")
+    assert (told.trending, told.steer, told.cookies) == (False, True, False)
+    page = client.get(reverse("crawler:collect")).content.decode()
+    assert "robots_exception=allowed in writing" in page
+    assert "steer=" not in page, "as any stage"
+
+
+def test_a_word_is_blocked_and_allowed_again_on_the_page(client, engineer):
+    term = Term.objects.create(
+        platform="tiktok", text="dance", weight=0.5, first_stage=services.stage_create(name="one"), why={"source": "word"}
+    )
+    for blocked, shown in ((True, True), (False, False)):
+        assert client.post(reverse("crawler:term-block", args=[term.pk])).status_code == 302
+        term.refresh_from_db()
+        assert term.blocked == blocked
+        assert ("Blocked words (1)" in client.get(reverse("crawler:collect")).content.decode()) == shown
+
+
+def test_a_stage_shows_no_password_of_its_proxy(client, engineer):
+    services.stage_create(name="one", proxy="http://me:hush@proxy.example:8080")
+    page = client.get(reverse("crawler:collect")).content.decode()
+    assert "proxy=proxy.example" in page
+    assert "hush" not in page
 
 
 def test_starting_a_done_stage_asks_again_what_was_out_of_reach_or_says_what_to_do(
@@ -253,6 +301,22 @@ def test_crawling_a_done_stage_says_that_it_was_done():
     with pytest.raises(CommandError, match="found nothing"):
         call_command("crawl", "one", stdout=out, stderr=err)
     assert "was done already" in err.getvalue()
+
+
+def test_any_setting_of_a_stage_can_be_given_where_it_is_crawled(monkeypatch):
+    monkeypatch.setattr(services, "stage_crawl", lambda *args, **kwargs: {"found": 1})
+    chosen = ['users={"tiktok": ["ann"]}', "quiet_s=5", "robots_exception=allowed in writing", "trending=false"]
+    call_command(
+        "crawl", "one", "--terms", "7", *(part for text in chosen for part in ("--set", text)), stdout=StringIO(), stderr=StringIO()
+    )
+    told = manners.settings_of(Stage.objects.get())
+    assert (told.users, told.quiet_s, told.robots_exception, told.trending) == ({"tiktok": ["ann"]}, 5, "allowed in writing", False)
+    err = StringIO()
+    call_command("crawl", "one", "--terms", "7", "--set", "quiet_s=9", stdout=StringIO(), stderr=err)
+    assert "planned before and keeps its quiet_s=5;" in err.getvalue()
+    for wrong, what in (("speed=9", "unknown stage setting speed"), ("quiet_s", "NAME=VALUE"), ("quiet_s=soon", "no.* length of time")):
+        with pytest.raises(CommandError, match=what):
+            call_command("crawl", "two", "--set", wrong, stdout=StringIO())
 
 
 def test_recheck_says_what_it_found(monkeypatch):

@@ -25,17 +25,21 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--terms", type=int, help="words to ask for, per platform")
         parser.add_argument("--link", action="append", default=[], help="a post, user, tag or short link to begin with (may be repeated)")
+        parser.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"any other setting of a new stage, VALUE as JSON or text (may be repeated): {', '.join(sorted(services.StageSettings.__annotations__))}",
+        )
         parser.add_argument("--workers", type=int, default=2, help="threads that download and check beside the browser")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["site"]:
             settings.CRAWL_REPLICA = options["site"].removeprefix("https://").rstrip("/")
-        chosen = {"links": options["link"]} | ({"terms_per_platform": options["terms"]} if options["terms"] is not None else {})
         try:
-            stage = services.stage_create(
-                name=options["stage"], platforms=options["platform"] or (), seed=options["seed"], video_budget=options["limit"], **chosen
-            )
+            stage = self._stage(options)
             finished_at = stage.finished_at if stage.state == Stage.State.DONE else None
             with tqdm(unit="", disable=options["json"] or not self.stderr.isatty()) as bar:
                 counts = services.stage_crawl(stage.pk, progress=lambda *step: show(bar, *step), workers=options["workers"])
@@ -49,6 +53,23 @@ class Command(BaseCommand):
             self.stderr.write(f"stage {stage.name} was done already; to look for more, name a new stage")
         if not counts["found"]:
             raise CommandError(f"stage {options['stage']} found nothing; the lists' outcomes are above")
+
+    def _stage(self, options: dict[str, Any]) -> Stage:
+        """The stage of this name; says so where there was one that was told something else."""
+        is_new = not Stage.objects.filter(name=options["stage"]).exists()
+        chosen = services.settings_parsed(options["set"])
+        if options["link"]:
+            chosen["links"] = options["link"]
+        if options["terms"] is not None:
+            chosen["terms_per_platform"] = options["terms"]
+        stage = services.stage_create(
+            name=options["stage"], platforms=options["platform"] or (), seed=options["seed"], video_budget=options["limit"], **chosen
+        )
+        kept = {name: stage.settings.get(name) for name in chosen if stage.settings.get(name) != chosen[name]}
+        if kept and not is_new:
+            told = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in kept.items())
+            self.stderr.write(f"stage {stage.name} was planned before and keeps its {told}; for others, name a new stage")
+        return stage
 
 
 def show(bar: tqdm, what: str, done: int, total: int) -> None:
