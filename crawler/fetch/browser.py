@@ -208,7 +208,8 @@ class Browser:
             seen.add(Failure(Outcome.LOGIN, f"sent to {here}"))
             return news
         drawn = self.adapter.list_page(text, here, kind)
-        if not (isinstance(drawn, Failure) and seen.posts and drawn.outcome not in WALLS):  # replies need not be drawn as addresses
+        is_late = isinstance(drawn, Failure) and drawn.outcome not in WALLS and (seen.posts or seen.words)
+        if not is_late:  # what replies brought need not be drawn yet, nor as addresses
             news += seen.add(drawn)
         seen.failure = refusal or risen or seen.failure
         return news

@@ -217,19 +217,29 @@ def reply(post: str, *, more: bool = True) -> list[str]:
     return [CALL, json.dumps({"itemList": [{"id": post, "desc": "joy"}], "hasMore": more})]
 
 
+TAG = ("tiktok", "https://www.tiktok.com/tag/joy", "tag")
+
+
 @pytest.fixture
 def reading(db, settings, monkeypatch):
-    """Reads a tag's list from such a driver; robots.txt is not asked."""
+    """Reads a tag's list, or another one, from such a driver; robots.txt is not asked."""
     settings.CRAWL_REPLICA = "127.0.0.1:1"
 
     def read(
-        drawn: Drawn, *, robots_exception: str = "no network in this test", delay_s: float = 0, quiet_s: float = 0.1, first_s: float = 0.3
+        drawn: Drawn,
+        *,
+        robots_exception: str = "no network in this test",
+        delay_s: float = 0,
+        quiet_s: float = 0.1,
+        first_s: float = 0.3,
+        of: tuple[str, str, str] = TAG,
     ):
-        client = client_for("tiktok", Manner(delay_s=delay_s, robots_exception=robots_exception))
+        platform, url, kind = of
+        client = client_for(platform, Manner(delay_s=delay_s, robots_exception=robots_exception))
         monkeypatch.setattr(client, "_robots", lambda host: robots.parse("", robots.PRODUCT))
         here = Browser(client)
         monkeypatch.setattr(here, "start", lambda: drawn)
-        return here.collect("https://www.tiktok.com/tag/joy", "tag", Budget(first_s=first_s, quiet_s=quiet_s))
+        return here.collect(url, kind, Budget(first_s=first_s, quiet_s=quiet_s))
 
     return read
 
@@ -314,6 +324,12 @@ def test_a_wall_keeps_its_name_whatever_its_status(reading, status):
 )
 def test_a_page_that_says_nothing_is_named_by_its_status(reading, status, outcome):
     assert reading(Drawn("<h1>Sorry</h1>", status=status)).failure.outcome == outcome
+
+
+def test_a_board_whose_words_are_not_drawn_yet_has_not_failed(reading):
+    words = ["https://www.douyin.com/aweme/v1/web/hot/search/list/", json.dumps({"data": {"word_list": [{"word": "快乐"}]}})]
+    seen = reading(Drawn('<ul data-e2e="hot-list"></ul>', [[words]]), of=("douyin", "https://www.douyin.com/hot", "trending"))
+    assert (list(seen.words), seen.failure) == (["快乐"], None)
 
 
 def test_a_page_that_leaves_while_it_is_asked_ends_nothing(reading):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crawler import services
-from crawler.models import Video
+from crawler.models import Video, Visit
 from demo.clips import make_clips
 from demo.replica.server import ReplicaServer
 from demo.replica.truth import Found, compare, load
@@ -45,6 +45,7 @@ def test_two_stages_find_and_name_everything_that_there_is(replica):
     result = judged(replica)
     report = json.dumps({key: value for key, value in result.items() if value}, ensure_ascii=False, indent=1)
     assert first["discovered"] < result["discovered"], "the first stage's board leads to part of the posts only"
+    assert set(Visit.objects.filter(kind="trending").values_list("state", flat=True)) == {"done"}
     assert result["recall"] >= 0.99, report
     assert not result["leaked"], report
     assert not result["strangers"], report
