@@ -8,12 +8,14 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from safetensors import SafetensorError
@@ -24,6 +26,7 @@ from training.engine.recipes import Recipe, from_dict
 from training.nets import NETS
 
 HEARTBEAT_S = 10.0
+LAST, PREVIOUS = "last.pt", "previous.pt"  # the newest checkpoint, and the one before in case that the newest is damaged
 MAY_CHANGE = (
     *("device", "workers", "log_every", "tensorboard", "checkpoint_every_s"),
     *("store", "precision", "compile", "fused_attention", "checkpoint_gradients"),
@@ -104,9 +107,34 @@ def _git_commit() -> str:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """All of it or nothing."""
+    with _whole(path) as part:
+        part.write_text(json.dumps(values, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _whole(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
+    """Gives another name to write the file under; it takes its own when it is whole and on the disk. keep: what the file before it is then called.
+
+    Raises OSError that names the file if it cannot be written; what there is of it is taken away, since the disk may be full.
+    """
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(values, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-    part.replace(path)
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        if keep and path.is_file():
+            path.replace(keep)
+        part.replace(path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own words for a full disk
+        part.unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written ({_first_line(_root(error))}); make room there, then go on") from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """What began it: torch raises one error after another while it closes a file that cannot be written."""
+    while error.__context__:
+        error = error.__context__
+    return error
 
 
 class MetricsLog:
@@ -123,8 +151,11 @@ class MetricsLog:
         return self._file.tell()
 
     def write(self, **row: Any) -> None:
-        self._file.write(json.dumps({**row, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({**row, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}) + "\n")
+            self._file.flush()
+        except OSError as error:  # it names no file
+            raise OSError(error.errno, error.strerror, self._file.name) from error
         self._written_at = time.monotonic()
 
     def heartbeat(self, **row: Any) -> None:
@@ -139,35 +170,64 @@ class MetricsLog:
 # ---- Weights ---------------------------------------------------------------------------------------------------------
 
 
-def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """A torch checkpoint, whole or not at all, on the disk before the old one goes."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """The newest checkpoint of a folder, whole or not at all; the one before it stays as previous.pt.
+
+    A kill between the two renames leaves previous.pt alone, and settle_state goes on from there.
+    """
+    with _whole(folder / LAST, keep=folder / PREVIOUS) as part, part.open("wb") as file:
         torch.save(dict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+
+
+def settle_state(folder: Path) -> None:
+    """Makes the newest whole checkpoint of a folder, if it holds any, its last.pt, and says so where that was not the newest.
+
+    What is damaged goes, so that it is never kept in place of the good one. Raises ValueError if none is whole.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    if not (last.is_file() or previous.is_file()) or not (why := _damage(last)):
+        return
+    if also := _damage(previous):
+        raise ValueError(f"{why}, and {also}; start anew with another --out")
+    previous.replace(last)
+    print(f"{why}; going on from the checkpoint before it", file=sys.stderr, flush=True)
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """A checkpoint. Raises ValueError if the file was damaged since it was written."""
+    if why := _damage(path):
+        raise ValueError(why)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _damage(path: Path) -> str:
+    """Why a checkpoint is not what was written, or nothing. torch.load looks at no checksum, and takes a changed number for a weight."""
+    if not path.is_file():
+        return f"{path} is not there"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged ({_first_line(error)}); start anew with another --out") from error
+        with ZipFile(path) as file:
+            changed = file.testzip()
+    except (
+        BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        zlib.error,
+    ) as error:  # all that a changed header brings
+        return f"{path} is damaged ({_first_line(error)})"
+    return f"{path} is damaged (the checksum of {changed} differs)" if changed else ""
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0].partition(". ")[0]
 
 
 def save_weights(path: Path, net: nn.Module) -> None:
     """The network's weights alone, as safetensors, on the disk before a checkpoint names them the best."""
-    part = path.with_suffix(".part")
-    save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, str(part))
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    with _whole(path) as part:
+        save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, str(part))
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -230,6 +230,7 @@ class Run:
         if self.processes.is_main:
             values = {"epochs": self.recipe.epochs, "steps": self.progress.step, "best_epoch": self.progress.best_epoch}
             runs.write_json(self.folder / "finished.json", values)
+            (self.folder / "checkpoints" / runs.PREVIOUS).unlink(missing_ok=True)  # nothing goes on from here any more
 
     # -- what is kept --
 
@@ -246,18 +247,25 @@ class Run:
         if alone:
             progress.metrics_bytes = self.log.size
             state = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "progress": vars(progress)}
-            runs.save_state(self.folder / "checkpoints" / "last.pt", state)
+            runs.save_state(self.folder / "checkpoints", state)
         self.processes.wait()
 
     def restore(self) -> bool:
         """Whether there was a checkpoint to go on from."""
-        path = self.folder / "checkpoints" / "last.pt"
+        checkpoints = self.folder / "checkpoints"
+        self.processes.by_main(lambda: runs.settle_state(checkpoints))
+        path = checkpoints / runs.LAST
         if not path.is_file():
             return False
         state = runs.load_state(path)
-        self.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.progress = Progress(**state["progress"])
+        try:
+            self.net.load_state_dict(state["net"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.progress = Progress(**state["progress"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} was written by another version of this code ({error}); go on with that, or give another --out"
+            ) from error
         if not self.processes.is_main:
             self.progress.loss_sum = 0.0
             self.progress.confusion = np.zeros((self.recipe.num_classes,) * 2, int).tolist()

@@ -1,13 +1,17 @@
 """The loop: the same curve from a seed, after a kill, after a stop; what a run folder holds; errors that say what to do."""
 
+import io
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +103,126 @@ def test_killed_anywhere_and_resumed_equals_uninterrupted(whole, release, tmp_pa
             train.train(recipe, release, tmp_path / "run")
     train.train(recipe, release, tmp_path / "run", resume=True)
     assert_same_run(whole, tmp_path / "run")
+
+
+def until_step(number, recipe, release, folder, monkeypatch):
+    """A run killed in this step, with a checkpoint after each one before."""
+    original = train.Run._step
+
+    def dying(self, *given):
+        if self.progress.step + 1 == number:
+            raise Killed
+        return original(self, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Run, "_step", dying)
+        with pytest.raises(Killed):
+            train.train(replace(recipe, checkpoint_every_s=0.0), release, folder)
+    return folder / "checkpoints"
+
+
+def flipped(data):
+    """One bit of a weight is another: torch.load would take it."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        weight = max(file.infolist(), key=lambda info: info.file_size)
+    place = weight.header_offset + 200 + weight.file_size // 2
+    return data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :]
+
+
+DAMAGE = {
+    "cut": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "one bit": flipped,
+    "zeros at its end": lambda data: data[:-4096] + bytes(4096),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before_to_the_same_curve(
+    whole, release, tmp_path, tiny, monkeypatch, capsys, how
+):
+    kept = until_step(4, tiny, release, tmp_path / "run", monkeypatch)
+    (kept / "last.pt").write_bytes(DAMAGE[how]((kept / "last.pt").read_bytes()))
+    train.train(tiny, release, tmp_path / "run", resume=True)
+    told = capsys.readouterr()
+    assert f"{kept / 'last.pt'} is damaged (" in told.err
+    assert "going on from the checkpoint before it" in told.err
+    assert "going on at epoch 2, step 2" in told.out
+    assert_same_run(whole, tmp_path / "run")
+    assert not (kept / "previous.pt").exists()  # a finished run needs one no more
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+@pytest.mark.parametrize("damaged_before", [False, True])
+def test_a_kill_around_the_renames_of_a_checkpoint_loses_no_more_than_it(
+    whole, release, tmp_path, tiny, monkeypatch, renames, damaged_before
+):
+    kept = until_step(4, tiny, release, tmp_path / "run", monkeypatch)
+    if damaged_before:
+        (kept / "last.pt").write_bytes(b"nothing")
+    replace_file, done = Path.replace, []
+
+    def dying(self, target):
+        if Path(target).parent == kept and self != kept / "previous.pt":  # not where it is made the last again
+            if len(done) == renames:
+                raise Killed
+            done.append(target)
+        return replace_file(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", dying)
+        with pytest.raises(Killed):
+            train.train(replace(tiny, checkpoint_every_s=0.0), release, tmp_path / "run", resume=True)
+    train.train(tiny, release, tmp_path / "run", resume=True)
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_a_run_with_no_whole_checkpoint_is_told_so_in_one_line(release, tmp_path, tiny, monkeypatch):
+    kept = until_step(3, tiny, release, tmp_path / "run", monkeypatch)
+    assert {path.name for path in kept.iterdir()} == {"last.pt", "previous.pt", "best.safetensors"}
+    for name in ("last.pt", "previous.pt"):
+        (kept / name).write_bytes((kept / name).read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"last.pt is damaged \(.*\), and .*previous.pt is damaged \(.*\); start anew with another --out"):
+        train.train(tiny, release, tmp_path / "run", resume=True)
+    (kept / "previous.pt").unlink()
+    with pytest.raises(ValueError, match=r"last.pt is damaged \(.*\), and .*previous.pt is not there; start anew"):
+        train.train(tiny, release, tmp_path / "run", resume=True)
+
+
+def test_a_checkpoint_of_another_version_of_the_code_is_told_in_one_line(release, tmp_path, tiny, monkeypatch):
+    kept = until_step(3, tiny, release, tmp_path / "run", monkeypatch)
+    state = runs.load_state(kept / "last.pt")
+    state["net"].pop(next(iter(state["net"])))
+    runs.save_state(kept, state)
+    with pytest.raises(ValueError, match=r"last\.pt was written by another version of this code"):
+        train.train(tiny, release, tmp_path / "run", resume=True)
+
+
+@pytest.fixture
+def full_disk():
+    """Sets after how many bytes a file is refused more; a full disk refuses in the same places."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 20_000])
+def test_a_full_disk_is_told_with_the_file_and_leaves_the_checkpoint_that_was(tmp_path, full_disk, size):
+    net, values = nn.Linear(300, 20), {"a": "b" * 30_000}
+    runs.save_state(tmp_path, {"net": net.state_dict(), "step": 1})
+    log = runs.MetricsLog(tmp_path / "metrics.jsonl")
+    full_disk(size)
+    for name, write in {
+        "last.pt": lambda: runs.save_state(tmp_path, {"net": net.state_dict(), "step": 2}),
+        "best.safetensors": lambda: runs.save_weights(tmp_path / "best.safetensors", net),
+        "result.json": lambda: runs.write_json(tmp_path / "result.json", values),
+        "metrics.jsonl": lambda: log.write(**values),
+    }.items():
+        with pytest.raises(OSError, match="File too large") as refused:
+            write()
+        assert name in str(refused.value)
+    assert runs.load_state(tmp_path / "last.pt")["step"] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"last.pt", "metrics.jsonl"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
