@@ -64,8 +64,8 @@ def all_frames(path: Path, short_side: int) -> Iterator[Frame]:
             raise Unusable(path, f"its picture cannot be decoded ({error})") from error
 
 
-def frames_at(path: Path, indices: Sequence[int], short_side: int) -> NDArray[np.uint8]:
-    """The frames of these numbers, in their order (repeats allowed), shape (len(indices), H, W, 3).
+def frames_at(path: Path, indices: Sequence[int], short_side: int) -> list[Frame]:
+    """The frames of these numbers, in their order (repeats allowed), each (H, W, 3).
 
     A file may announce more frames than it can give: numbers beyond the last are taken modulo what it gave.
     """
@@ -85,7 +85,7 @@ def frames_at(path: Path, indices: Sequence[int], short_side: int) -> NDArray[np
         raise Unusable(path, "it holds no picture")
     if len(found) < len(wanted):
         return frames_at(path, [i % count for i in indices], short_side)
-    return np.stack([found[i] for i in indices])
+    return [found[i] for i in indices]
 
 
 def _size(frame: av.VideoFrame, short_side: int) -> tuple[int, int]:

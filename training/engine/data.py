@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from training.engine import audio, clips
 from training.engine.recipes import Recipe
@@ -113,10 +114,15 @@ def snippets_of(clip: Clip, recipe: Recipe, rng: np.random.Generator | None) -> 
     """(S, 3, T, crop, crop) uint8; without rng the centre of each segment and of the picture."""
     if clip.num_frames == 0:
         raise clips.Unusable("a clip", "it holds no picture", "set the recipe's modalities to audio")
-    frames = clip.frames(frame_numbers(clip.num_frames, recipe, rng))
-    frames = _cropped(frames, recipe, rng)
-    video = torch.from_numpy(np.ascontiguousarray(frames)).unflatten(0, (recipe.snippets, recipe.frames))
-    return video.permute(0, 4, 1, 2, 3).contiguous()
+    frames = _cropped(clip.frames(frame_numbers(clip.num_frames, recipe, rng)), recipe, rng)
+    video = torch.empty(recipe.snippets, 3, recipe.frames, recipe.crop, recipe.crop, dtype=torch.uint8)
+    planes = video.numpy()
+    for place, frame in enumerate(frames):
+        snippet, time = divmod(place, recipe.frames)
+        cv2.split(
+            frame, [planes[snippet, colour, time] for colour in range(3)]
+        )  # straight to its place: a copy of all frames costs as much again
+    return video
 
 
 def frame_numbers(num_frames: int, recipe: Recipe, rng: np.random.Generator | None) -> list[int]:
@@ -128,36 +134,40 @@ def frame_numbers(num_frames: int, recipe: Recipe, rng: np.random.Generator | No
     return ((first[:, None] + np.arange(recipe.frames)).ravel() % num_frames).tolist()
 
 
-def _cropped(frames: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator | None) -> NDArray[np.uint8]:
+def _cropped(frames: Sequence[clips.Frame], recipe: Recipe, rng: np.random.Generator | None) -> Sequence[clips.Frame]:
     """A square of side crop, at one place, turned and flipped one way, for all frames of the sample."""
     side = recipe.crop
-    rest_h, rest_w = frames.shape[1] - side, frames.shape[2] - side
+    rest_h, rest_w = frames[0].shape[0] - side, frames[0].shape[1] - side
     top, left = rest_h // 2, rest_w // 2
     if rng is not None and recipe.augment == "paper":
         top, left = rng.integers(0, rest_h + 1), rng.integers(0, rest_w + 1)
     elif rng is not None and recipe.augment == "vaanet":
         top, left = [(0, 0), (0, rest_w), (rest_h, 0), (rest_h, rest_w), (top, left)][rng.integers(5)]
-    frames = frames[:, top : top + side, left : left + side]
+    frames = [frame[top : top + side, left : left + side] for frame in frames]
     if rng is None or recipe.augment == "none":
         return frames
     if recipe.augment == "paper":
-        return frames[:, :, ::-1] if rng.random() < 0.5 else frames
+        return _flipped(frames) if rng.random() < 0.5 else frames
     return _vaanet_change(frames, rng) if rng.random() < 0.3 else frames
 
 
-def _vaanet_change(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _flipped(frames: Sequence[clips.Frame]) -> Sequence[clips.Frame]:
+    return [cv2.flip(frame, 1).astype(np.uint8, copy=False) for frame in frames]
+
+
+def _vaanet_change(frames: Sequence[clips.Frame], rng: np.random.Generator) -> Sequence[clips.Frame]:
     """One of a flip, a rotation by up to 20 degrees, a brightness of 0.5 to 1."""
     change, amount = rng.integers(3), rng.random()
     if change == 0:
-        return frames[:, :, ::-1]
+        return _flipped(frames)
     if change == 1:
-        return _rotated(frames, np.deg2rad(40 * amount - 20))
-    return (frames * (0.5 + amount / 2)).astype(np.uint8)
+        return list(_rotated(np.stack(frames), np.deg2rad(40 * amount - 20)))
+    return [(frame * (0.5 + amount / 2)).astype(np.uint8) for frame in frames]
 
 
 def _rotated(frames: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
     turn = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0]], dtype=torch.float32)
-    pictures = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).float()
+    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
     grid = torch.nn.functional.affine_grid(turn.expand(len(pictures), 2, 3), list(pictures.shape), align_corners=False)
     turned = torch.nn.functional.grid_sample(pictures, grid, align_corners=False)
     return turned.round().byte().permute(0, 2, 3, 1).numpy()
@@ -200,8 +210,10 @@ def loader(dataset: ClipDataset, batches: list[list[tuple[int, int]]], *, worker
 def collate(items: Sequence[dict[str, Any]] | clips.Unusable) -> Batch | clips.Unusable:
     if isinstance(items, clips.Unusable):
         return items
-    stacked: dict[str, Any] = {
-        key: torch.stack([item[key] for item in items]) if key in items[0] else None for key in ("video", "audio", "soft")
+    stacked: dict[
+        str, Any
+    ] = {  # by default_collate: in a loader's process it stacks where the training process can read it, without one more copy
+        key: default_collate([item[key] for item in items]) if key in items[0] else None for key in ("video", "audio", "soft")
     }
     numbers = {key: torch.tensor([item[key] for item in items]) for key in ("label", "index", "has_audio")}
     return Batch(**stacked, **numbers)

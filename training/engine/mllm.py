@@ -116,7 +116,7 @@ def pictures_of(path: Path, asking: Asking) -> list[Picture]:
         raise clips.Unusable(path, "it holds no picture")
     number = min(asking.frames, count)
     wanted = [int((i + 0.5) * count / number) for i in range(number)]
-    return list(clips.frames_at(path, wanted, asking.short_side))
+    return clips.frames_at(path, wanted, asking.short_side)
 
 
 def key_of(provider: str, prompt: str, pictures: Sequence[Picture]) -> str:

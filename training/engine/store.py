@@ -80,7 +80,7 @@ def read_index(folder: Path) -> dict[Key, Entry]:
 class Clip(Protocol):
     num_frames: int
 
-    def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]: ...
+    def frames(self, indices: Sequence[int]) -> list[clips.Frame]: ...
     def mfcc(self) -> NDArray[np.float32] | None: ...
 
 
@@ -99,11 +99,13 @@ class StoredClip:
         self._offsets = self._file.get_tensor("offsets") if "offsets" in self._keys else np.zeros(1, np.int64)
         self.num_frames = len(self._offsets) - 1
 
-    def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+    def frames(self, indices: Sequence[int]) -> list[clips.Frame]:
+        """Each of them (height, width, 3), decoded once however often it is asked for."""
         data = self._file.get_slice("jpeg")
-        return np.stack([self._decode(data[int(self._offsets[i]) : int(self._offsets[i + 1])]) for i in indices])
+        decoded = {i: self._decode(data[int(self._offsets[i]) : int(self._offsets[i + 1])]) for i in set(indices)}
+        return [decoded[i] for i in indices]
 
-    def _decode(self, jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _decode(self, jpeg: NDArray[np.uint8]) -> clips.Frame:
         """(height, width, 3). OpenCV, whose pixels are Pillow's, in two thirds of the time. Raises Unusable for a damaged frame."""
         frame = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB) if len(jpeg) else None
         if frame is None:
@@ -124,7 +126,7 @@ class SourceClip:
         self.path, self.recipe = path, recipe
         self.num_frames = clips.frame_count(path) if recipe.modalities != "audio" else 0
 
-    def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+    def frames(self, indices: Sequence[int]) -> list[clips.Frame]:
         return clips.frames_at(self.path, indices, self.recipe.crop)
 
     def mfcc(self) -> NDArray[np.float32] | None:

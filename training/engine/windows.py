@@ -31,11 +31,11 @@ FEWEST, MOST = 5, 24  # the fewest that a change of feeling can be told from; th
 class Stretch:
     """A part of a clip that answers as a clip."""
 
-    def __init__(self, frames: dict[int, NDArray[np.uint8]], first: int, num_frames: int, coefficients: NDArray[np.float32] | None) -> None:
+    def __init__(self, frames: dict[int, clips.Frame], first: int, num_frames: int, coefficients: NDArray[np.float32] | None) -> None:
         self._frames, self._first, self.num_frames, self._coefficients = frames, first, num_frames, coefficients
 
-    def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        return np.stack([self._frames[self._first + i] for i in indices])
+    def frames(self, indices: Sequence[int]) -> list[clips.Frame]:
+        return [self._frames[self._first + i] for i in indices]
 
     def mfcc(self) -> NDArray[np.float32] | None:
         return self._coefficients

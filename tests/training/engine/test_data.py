@@ -10,7 +10,7 @@ from tests.training.engine.media import EMOTIONS, write_clip, write_release
 from training.engine import clips, data
 from training.engine.recipes import RECIPES, overridden
 from training.engine.releases import Sample, manifest_hash, samples_of, split_validation
-from training.engine.store import SourceClip
+from training.engine.store import SourceClip, StoredClip
 from training.engine.usable import usable_samples
 
 FULL = RECIPES["avcanet"]()
@@ -40,8 +40,46 @@ def test_without_rng_the_centre_of_segment_and_picture_is_taken(tiny, tmp_path):
     clip = SourceClip(write_clip(tmp_path / "a.mp4", frames=40, size=(64, 32)), tiny)
     numbers = data.frame_numbers(40, tiny, None)
     assert numbers == [*range(6, 14), *range(26, 34)]
-    expected = clip.frames(numbers)[:, :, 16:48]
-    assert torch.equal(data.snippets_of(clip, tiny, None), torch.from_numpy(expected.copy()).unflatten(0, (2, 8)).permute(0, 4, 1, 2, 3))
+    expected = np.stack(clip.frames(numbers))[:, :, 16:48]
+    assert torch.equal(data.snippets_of(clip, tiny, None), in_snippets(expected))
+
+
+def in_snippets(frames):
+    """(frames, H, W, 3) as (S, 3, T, H, W), two snippets of eight."""
+    return torch.from_numpy(frames.copy()).unflatten(0, (2, 8)).permute(0, 4, 1, 2, 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_drawn_sample_is_a_crop_of_the_frames_and_flipped_every_second_time(tiny, tmp_path, seed):
+    clip = SourceClip(write_clip(tmp_path / "a.mp4", frames=40, size=(64, 32)), tiny)
+    rng = np.random.default_rng(seed)
+    frames = np.stack(clip.frames(data.frame_numbers(40, tiny, rng)))
+    _top, left = rng.integers(0, 1), rng.integers(0, 33)
+    cropped = frames[:, :, left : left + 32]
+    expected = cropped[:, :, ::-1] if rng.random() < 0.5 else cropped
+    assert torch.equal(data.snippets_of(clip, tiny, np.random.default_rng(seed)), in_snippets(expected))
+
+
+def test_a_frame_asked_for_twice_is_decoded_once(tiny, release, monkeypatch):
+    part = usable_samples(samples_of(release, "train", EMOTIONS)[:1], release, tiny)
+    clip, decoded = StoredClip(part.folder / part.entries[0].proxy), []
+    decode = StoredClip._decode
+    monkeypatch.setattr(StoredClip, "_decode", lambda self, jpeg: decoded.append(1) or decode(self, jpeg))
+    frames = clip.frames([3, 1, 3, 3])
+    assert len(decoded) == 2
+    for frame, number in zip(frames, [3, 1, 3, 3], strict=True):
+        np.testing.assert_array_equal(frame, clip.frames([number])[0])
+
+
+def test_a_loader_s_process_stacks_a_batch_where_the_training_process_reads_it(tiny, release, monkeypatch):
+    part = usable_samples(samples_of(release, "train", EMOTIONS)[:2], release, tiny)
+    dataset = data.ClipDataset(part.samples, tiny, folder=part.folder, entries=part.entries, random=True)
+    items = [dataset[(1, 0)], dataset[(1, 1)]]
+    here = data.collate(items)
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: "a worker")
+    there = data.collate(items)
+    assert (here.video.is_shared(), there.video.is_shared()) == (False, True)
+    assert torch.equal(here.video, there.video)
 
 
 @pytest.mark.parametrize("augment", ["paper", "vaanet"])

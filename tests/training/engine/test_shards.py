@@ -63,7 +63,7 @@ def test_a_release_is_made_from_what_comes_over_the_wire_and_from_disk(served, t
         ("train/2.mp4", 1, 21),
         ("train/3.mp4", 2, 22),
     ]
-    assert store.StoredClip(part.folder / part.entries[2].proxy).frames([0, 21]).shape[0] == 2
+    assert len(store.StoredClip(part.folder / part.entries[2].proxy).frames([0, 21])) == 2
     assert damaged(part.folder) == []
     assert [path.stat().st_size for path in out.rglob("*.mp4")] == [0] * 4
 
