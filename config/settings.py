@@ -344,7 +344,7 @@ CRAWL_CONTACT = env.text("CRAWL_CONTACT", "")  # sent in the From header
 CRAWL_DELAY_S = env.number("CRAWL_DELAY_S", 2.0, maximum=3600)  # least time between two requests to one host
 NSFW_MODEL = env.text("NSFW_MODEL", "")  # an ONNX file that looks at pictures; empty: the installed package's weights, if any; off
 PICTURE_THRESHOLD = env.number("PICTURE_THRESHOLD", 0.8, maximum=1)  # from here on the makers of Open-NSFW call a picture unsafe
-ONSCREEN_TEXT = env.flag("ONSCREEN_TEXT", True)  # read words in the pictures (rapidocr, a second per picture), where that is installed
+ONSCREEN_TEXT = env.flag("ONSCREEN_TEXT", True)  # read words in the pictures (rapidocr, a second per clip)
 EMOTION_WINDOWS = env.text("EMOTION_WINDOWS", str(VAR_DIR / "windows"))  # <sha256>.npy: what a trained network said of each clip's windows
 REVIEWERS = env.integer("REVIEWERS", 1, minimum=1, maximum=5)  # people who must agree about a doubtful clip
 VIOLENCE_MODEL = env.text("VIOLENCE_MODEL", "")  # likewise; without one clips are only ranked for review
