@@ -140,7 +140,10 @@ def collect(request: HttpRequest) -> HttpResponse:
 def collection(form: StageForm) -> dict[str, Any]:
     return {
         "form": form,
-        "stages": [(stage, services.settings_chosen(stage)) for stage in selectors.stages_all()],
+        "stages": [
+            (stage, services.settings_chosen(stage), selectors.stage_progress(stage) if stage.state == Stage.State.RUNNING else None)
+            for stage in selectors.stages_all()
+        ],
         "funnel": selectors.funnel(),
         "terms": selectors.terms_heaviest(),
         "terms_blocked": selectors.terms_blocked(),

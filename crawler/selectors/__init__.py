@@ -1,6 +1,15 @@
 """What can be asked of stages and videos; nothing is written here."""
 
-from crawler.selectors.collection import funnel, hosts, rule_matches, stages_all, terms_blocked, terms_heaviest, visits_failed
+from crawler.selectors.collection import (
+    funnel,
+    hosts,
+    rule_matches,
+    stage_progress,
+    stages_all,
+    terms_blocked,
+    terms_heaviest,
+    visits_failed,
+)
 from crawler.selectors.long_lists import KeyedPages, LongList, is_large, remembered
 from crawler.selectors.review import (
     decision_last,
@@ -40,6 +49,7 @@ __all__ = [
     "reviews_waiting",
     "rule_matches",
     "sound_of",
+    "stage_progress",
     "stages_all",
     "standing",
     "strip_of",

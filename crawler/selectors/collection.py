@@ -75,6 +75,22 @@ def stages_all() -> QuerySet[Stage]:
     ).order_by("-pk")
 
 
+def stage_progress(stage: Stage) -> dict[str, int]:
+    """How far a stage is: lists and videos, each done and total; both totals grow while lists are read."""
+    visits, videos = Visit.objects.filter(stage=stage), Video.objects.filter(stage=stage)
+    num_visits, num_videos = visits.count(), videos.count()
+    lists_done = num_visits - visits.filter(state=Visit.State.WAITING).count()
+    videos_done = num_videos - videos.filter(state__in=ON_THE_WAY).count()
+    return {
+        "lists_done": lists_done,
+        "lists": num_visits,
+        "videos_done": videos_done,
+        "videos": num_videos,
+        "done": lists_done + videos_done,
+        "total": num_visits + num_videos,
+    }
+
+
 def _of_stage(rows: QuerySet[Any]) -> Coalesce:
     counts = rows.filter(stage=OuterRef("pk")).order_by().values("stage").annotate(n=Count("*")).values("n")
     return Coalesce(Subquery(counts), 0)

@@ -136,6 +136,20 @@ def test_a_word_is_blocked_and_allowed_again_on_the_page(client, engineer):
         assert ("Blocked words (1)" in client.get(reverse("crawler:collect")).content.decode()) == shown
 
 
+def test_a_stage_that_goes_on_shows_how_far_it_is(client, engineer):
+    stage = services.stage_create(name="one")
+    assert 'id="stages" data-live=""' in client.get(reverse("crawler:collect")).content.decode()
+    Stage.objects.update(state=Stage.State.RUNNING)
+    for place, state in enumerate(("done", "failed", "waiting")):
+        Visit.objects.create(stage=stage, platform="tiktok", kind="tag", subject=str(place), state=state)
+    for number, state in enumerate((State.DROPPED, State.DISCOVERED)):
+        Video.objects.create(platform="tiktok", platform_id=str(number), url="https://x", state=state, stage=stage)
+    page = client.get(reverse("crawler:collect")).content.decode()
+    assert 'id="stages" data-live="1"' in page
+    assert 'max="5" value="3"' in page
+    assert "2 of 3 lists, 1 of 2 videos" in page
+
+
 def test_a_stage_shows_no_password_of_its_proxy(client, engineer):
     services.stage_create(name="one", proxy="http://me:hush@proxy.example:8080")
     page = client.get(reverse("crawler:collect")).content.decode()
