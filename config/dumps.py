@@ -1,9 +1,11 @@
 """The database as one file and back, in three ways: SQLite's backup API, pg_dump, and plain JSON lines that fit any database.
 
-Each way is one consistent moment, and its restoring is one transaction: it happens wholly or not at all.
+Each way is one consistent moment, and its restoring is one transaction: it happens wholly or not at all, and not at all where the
+rows that came back are not as many as were written.
 """
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -47,6 +49,12 @@ def _count(cursor: Any, table: str) -> int:
     return int(cursor.fetchone()[0])
 
 
+def differing(expected: dict[str, int], found: dict[str, int]) -> str:
+    """The tables that hold another number of rows than they should, as a sentence; "" where all are as expected."""
+    wrong = [f"{table} has {found.get(table, 0)} rows, not {rows}" for table, rows in expected.items() if found.get(table, 0) != rows]
+    return "; ".join([*wrong[:3], *([f"and {len(wrong) - 3} more tables"] if len(wrong) > 3 else [])])
+
+
 def holds_data() -> bool:
     """Whether someone has worked with this database: it has a user."""
     return row_counts().get("auth_user", 0) > 0
@@ -71,10 +79,11 @@ class SqliteDump:
         except sqlite3.Error as error:  # a full disk is a disk I/O error to SQLite
             raise DumpError(f"the database cannot be copied: {error}") from error
 
-    def read(self, source: Path) -> None:
+    def read(self, source: Path, rows: dict[str, int]) -> None:
         try:
             with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as copy:
-                self._checked(copy)
+                if wrong := differing(rows, self._checked(copy)):
+                    raise DumpError(f"the backup does not hold what it says: {wrong}")
                 connection.ensure_connection()
                 copy.backup(connection.connection)
         except sqlite3.Error as error:
@@ -117,17 +126,28 @@ class PostgresDump:
             self._run("pg_dump", *options, f"--snapshot={snapshot}", f"--file={target}")
         return counts
 
-    def read(self, source: Path) -> None:
+    def read(self, source: Path, rows: dict[str, int]) -> None:
         """Tables that are there now and that the backup does not know, of a later version, go with the rest."""
-        script = source.with_suffix(".sql")
+        script, check = source.with_suffix(".sql"), source.with_suffix(".check.sql")
         _run("pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", f"--file={script}", str(source))
         with connection.cursor() as cursor:
             there = ", ".join(map(connection.ops.quote_name, connection.introspection.table_names(cursor)))
+            cursor.execute("SELECT current_schema()")
+            schema = connection.ops.quote_name(cursor.fetchone()[0])
         connection.close()
+        check.write_text("".join(self._check(schema, table, number) for table, number in rows.items()), encoding="utf-8")
         empty = f"DROP TABLE IF EXISTS {there} CASCADE" if there else "SELECT"
-        self._run(
-            "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--command={empty}", f"--file={script}"
-        )
+        options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
+        self._run("psql", *options, f"--command={empty}", f"--file={script}", f"--file={check}")
+
+    @staticmethod
+    def _check(schema: str, table: str, rows: int) -> str:
+        """Ends the transaction where the table holds another number of rows. Its name comes from a file: it is plain, or refused."""
+        if not re.fullmatch(r"[a-z0-9_]+", table):
+            raise DumpError(f"{table!r} is no table of this project")
+        problem = f"the backup does not hold what it says: {table} has % rows, not {int(rows)}"
+        count = f'(SELECT count(*) FROM {schema}."{table}")'  # noqa: S608 - letters, digits and underscores
+        return f"DO $$ BEGIN IF {count} <> {int(rows)} THEN RAISE EXCEPTION '{problem}', {count}; END IF; END $$;\n"
 
     @staticmethod
     def _run(program: str, *options: str) -> None:
@@ -168,11 +188,13 @@ class PortableDump:
                         serializers.serialize("jsonl", rows, stream=file, cls=LosslessEncoder)
             return row_counts()
 
-    def read(self, source: Path) -> None:
+    def read(self, source: Path, rows: dict[str, int]) -> None:
         try:
             with transaction.atomic(), append_only.unlocked(), audit.replay():
                 call_command("flush", interactive=False, inhibit_post_migrate=True, verbosity=0)
                 call_command("loaddata", str(source), verbosity=0)
+                if wrong := differing(rows, row_counts()):
+                    raise DumpError(f"the backup does not hold what it says: {wrong}")
         except (serializers.base.DeserializationError, CommandError, Error) as error:
             raise DumpError(f"this version cannot read its rows: {' '.join(str(error).split())[:500]}") from error
 

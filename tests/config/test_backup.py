@@ -204,6 +204,28 @@ def test_a_failed_restore_leaves_the_database_as_it_was(filled, tmp_path, monkey
     assert everything() == before
 
 
+@pytest.mark.parametrize("portable", [False, True])
+def test_a_backup_that_holds_other_rows_than_it_says_leaves_the_database_as_it_was(filled, tmp_path, monkeypatch, portable):
+    file = tmp_path / "site.backup"
+    packed = backup._pack
+    monkeypatch.setattr(
+        "config.backup._pack",
+        lambda part, folder, names, about: packed(part, folder, names, about | {"rows": {**about["rows"], "auth_user": 7}}),
+    )
+    backup_make(file, portable=portable)
+    UserFactory(username="late")
+    before = everything()
+    with pytest.raises(BackupError, match=r"nothing was restored: .*auth_user has 2 rows, not 7"):
+        backup_restore(file, overwrite=True)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", ['x"; DROP TABLE auth_user; --', "$$", "Auth_User", ""])
+def test_the_name_of_a_table_in_a_backup_is_plain_or_refused(name):
+    with pytest.raises(dumps.DumpError, match="no table of this project"):
+        dumps.PostgresDump._check("public", name, 1)
+
+
 def test_a_backup_of_another_database_is_refused_with_the_way_out(filled, tmp_path, monkeypatch):
     file = tmp_path / "site.backup"
     backup_make(file)
