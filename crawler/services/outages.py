@@ -11,8 +11,9 @@ from django.utils import timezone
 from crawler.models import Stage, Video, Visit
 from crawler.services.manners import platforms_of
 
-PASSING = {"unreachable", "slow", "rate-limited", "browser", "budget"}  # over by itself, sooner or later
-BY_HAND = PASSING | {"captcha", "login", "blocked", "error", "worker-killed"}  # asked again only when a person says so
+PASSING = {"unreachable", "slow", "rate-limited", "browser", "budget", "cookies"}  # over by itself, sooner or later
+# Asked again only when a person says so, who may have mended what stood in the way, or given new rules.
+BY_HAND = PASSING | {"captcha", "login", "blocked", "error", "worker-killed", "rule-failed"}
 FIRST_RETRY = timedelta(minutes=5)
 MAX_RETRIES = 7  # after 5, 10, 20 … 320 minutes: half a day in all
 FEW = 2  # so many videos out of reach are those videos' own trouble

@@ -832,6 +832,21 @@ def test_one_list_of_several_out_of_reach_leaves_the_stage_done_and_can_be_asked
     assert Video.objects.filter(platform_id="2").exists()
 
 
+def test_what_no_rule_read_is_asked_again_by_hand_alone(board):
+    """After a rule file for the new layout came."""
+    board.shows = {EXPLORE: seen("1", words=("dance",)), TAG + "dance": seen(failure=Failure(Outcome.RULE_FAILED, "no rule found a list"))}
+    chosen = stage()
+    services.stage_crawl(chosen.pk)
+    Video.objects.update(state=State.FAILED, number=None, reason="rule-failed: no rule found the record", media=[])
+    board.asked.clear()
+    services.stage_crawl(chosen.pk, unless_done=True)
+    assert board.asked == []
+    board.shows[TAG + "dance"] = seen("2")
+    services.stage_crawl(chosen.pk)
+    assert board.asked == [TAG + "dance"]
+    assert not Video.objects.filter(state=State.FAILED).exists()
+
+
 def test_a_conversation_belongs_to_the_network_it_began_in(settings, tmp_path):
     settings.CRAWL_REPLICA, settings.CRAWL_REPLICA_CA = "127.0.0.1:1", str(tmp_path / "first.pem")
     first = manners.client_of(None, "tiktok")
