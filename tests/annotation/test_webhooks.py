@@ -150,6 +150,14 @@ def test_an_announcement_is_signed_so_that_the_receiver_can_check_it(receiver, t
     assert Delivery.objects.get().state == "delivered"
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_message_goes_to_the_address_that_was_given_and_nowhere_else(receiver, status):
+    """The receiver sends it on to a path of its own, by POST or by GET: neither is asked."""
+    receiver.answers = [status]
+    assert message_post(receiver.url, body=b"{}", headers={}).status == status
+    assert receiver.bodies() == [{}]
+
+
 def test_an_event_that_nobody_asked_for_is_not_written(told):
     announce("report.made", {})
     assert not Delivery.objects.exists()
