@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from typing import Any
 POLL_S = 0.2
 STOPPED = 3  # the engine's exit status after SIGTERM: a checkpoint is written
 PR_SET_PDEATHSIG = 1
+TORCHRUN_SAYS = re.compile(r"[WE]\d{4} .*torch/distributed/elastic/")
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: nothing may be imported between fork and exec
 
 
@@ -338,9 +340,15 @@ def tail(path: Path, *, max_bytes: int = 65_536) -> str:
 
 def was_stopped(status: int, log: Path) -> bool:
     """Whether SIGTERM ended the child: after a checkpoint, before it could listen, or under torchrun, which ends with 1 and says so last."""
-    return status in (STOPPED, -signal.SIGTERM) or "SignalException: " in last_words(log).rpartition("\n")[2]
+    return status in (STOPPED, -signal.SIGTERM) or "SignalException: " in tail(log, max_bytes=8_192).rstrip().rpartition("\n")[2]
 
 
 def last_words(log: Path) -> str:
-    """The last few lines of a log: what a person needs to see why a run failed."""
-    return "\n".join(tail(log, max_bytes=8_192).splitlines()[-20:])[-2_000:]
+    """The last few lines of a log: what a person needs to see why a run failed. torchrun's own report of who ended when is left out."""
+    lines = tail(log, max_bytes=16_384).rstrip().splitlines()
+    if lines and set(lines[-1]) == {"="}:
+        began = [number for number, line in enumerate(lines) if TORCHRUN_SAYS.match(line)]
+        while began and began[-1] - 1 in began:  # of several lines in a row the first
+            began.pop()
+        lines = lines[: began[-1]] if began else lines
+    return "\n".join(lines[-20:])[-2_000:]

@@ -16,19 +16,23 @@ from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from training.engine.console import tells_in_one_line
 from training.engine.recipes import Recipe
-from training.engine.runs import build
+from training.engine.runs import build, damage, first_line, save_weights
 from training.nets.backbones import AudioResNet, VideoSwinT
 
 State = dict[str, Tensor]
 
+UNREADABLE = (  # by torch.load over bytes that are no pickle of its own
+    *(SafetensorError, RuntimeError, EOFError, LookupError, TypeError, AttributeError, AssertionError, UnicodeDecodeError, OverflowError),
+)
 CONTAINERS = ("state_dict", "model")
 PREFIXES = ("module.", "backbone.", "swin.", "resnet.")
 
@@ -56,9 +60,11 @@ def read_weights(path: Path) -> State:
     if not path.is_file():
         raise ValueError(f"{path}: no weights there; put the file in place, or train from scratch by leaving the recipe's init field empty")
     try:
-        raw: dict[str, Any] = load_file(str(path)) if path.suffix == ".safetensors" else _unpickled(path)
-    except (SafetensorError, RuntimeError, EOFError) as error:  # cut short, or no such file at all
-        raise ValueError(f"{path} cannot be read as weights ({error}); fetch it again") from error
+        raw: Any = load_file(str(path)) if path.suffix == ".safetensors" else _unpickled(path)
+    except UNREADABLE as error:  # cut short, or no such file at all
+        raise ValueError(f"{path} cannot be read as weights ({first_line(error) or type(error).__name__}); fetch it again") from error
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"{path} holds a {type(raw).__name__} and no weights by name; save a state_dict and give that")
     for name in CONTAINERS:
         if isinstance(raw.get(name), Mapping):
             raw = raw[name]
@@ -74,7 +80,9 @@ def read_backbone(path: Path) -> State:
     return state
 
 
-def _unpickled(path: Path) -> dict:
+def _unpickled(path: Path) -> Any:
+    if is_zipfile(path) and (why := damage(path)):
+        raise ValueError(f"{why}; fetch it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
@@ -101,12 +109,21 @@ def load_own(net: nn.Module, path: Path, classifier: Collection[str]) -> None:
 
 def load_swin(swin: VideoSwinT, path: Path) -> None:
     """Loads 3-D or 2-D Swin weights; 2-D ones are inflated."""
-    _load(swin, swin_state(read_backbone(path), swin), path)
+    _load(swin, _named(path, swin_state, swin), path)
 
 
 def load_resnet(resnet: AudioResNet, path: Path) -> None:
     """Loads an ImageNet ResNet; its first convolution is summed over colour and width to fit ours."""
-    _load(resnet, resnet_state(read_backbone(path), resnet), path)
+    _load(resnet, _named(path, resnet_state, resnet), path)
+
+
+def _named(path: Path, state_of: Callable[..., State], module: nn.Module) -> State:
+    """The file's weights under this project's names. Raises ValueError that names the file if they are of another kind."""
+    raw = read_backbone(path)
+    try:
+        return state_of(raw, module)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _load(module: nn.Module, state: State, path: Path, may_miss: Collection[str] = ()) -> None:
@@ -265,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("target", type=Path)
     options = parser.parse_args(arguments)
     module = _loaded(options.kind, options.source)
-    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, str(options.target))
+    save_weights(options.target, module)
     print(f"{options.target}: {sum(v.numel() for v in module.state_dict().values()):,} numbers")
     return 0
 

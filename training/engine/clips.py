@@ -21,11 +21,16 @@ SAMPLE_RATE = 44_100
 
 
 class Unusable(ValueError):
-    """A clip that cannot be used; the message names the file, the reason and the remedy."""
+    """A clip that cannot be used; the message names the file, the reason and the remedy (without one, that for a clip of a release)."""
 
-    def __init__(self, path: Path | str, why: str, remedy: str = "take it out of metadata.jsonl, or put a whole file in its place") -> None:
-        super().__init__(f"{path}: {why}; {remedy}")
+    def __init__(self, path: Path | str, why: str, remedy: str = "") -> None:
+        super().__init__(f"{path}: {why}; {remedy or 'take it out of metadata.jsonl, or put a whole file in its place'}")
         self.given = path, why, remedy
+
+    def of_no_release(self) -> str:
+        """The message where somebody named the file by hand."""
+        path, why, remedy = self.given
+        return f"{path}: {why}; {remedy or 'give a whole media file'}"
 
     def __reduce__(self) -> tuple[type[Unusable], tuple[Path | str, str, str]]:
         """A loader's process sends it to the one that trains."""
@@ -40,7 +45,7 @@ def frame_count(path: Path) -> int:
         try:
             return sum(1 for packet in container.demux(video=0) if packet.size)
         except av.FFmpegError as error:
-            raise Unusable(path, f"its picture breaks off ({error})") from error
+            raise Unusable(path, f"its picture breaks off ({_reason(error)})") from error
 
 
 def duration_s(path: Path) -> float:
@@ -61,7 +66,7 @@ def all_frames(path: Path, short_side: int) -> Iterator[Frame]:
                 size = size or _size(frame, short_side)
                 yield _upright(frame, size)
         except av.FFmpegError as error:
-            raise Unusable(path, f"its picture cannot be decoded ({error})") from error
+            raise Unusable(path, f"its picture cannot be decoded ({_reason(error)})") from error
 
 
 def frames_at(path: Path, indices: Sequence[int], short_side: int) -> list[Frame]:
@@ -80,7 +85,7 @@ def frames_at(path: Path, indices: Sequence[int], short_side: int) -> list[Frame
                 if len(found) == len(wanted):
                     break
         except av.FFmpegError as error:
-            raise Unusable(path, f"its picture cannot be decoded ({error})") from error
+            raise Unusable(path, f"its picture cannot be decoded ({_reason(error)})") from error
     if count == 0:
         raise Unusable(path, "it holds no picture")
     if len(found) < len(wanted):
@@ -109,7 +114,7 @@ def waveform(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32] 
         try:
             parts = [part.to_ndarray()[0] for part in _resampled(container.decode(audio=0), sample_rate)]
         except av.FFmpegError as error:
-            raise Unusable(path, f"its sound cannot be decoded ({error})") from error
+            raise Unusable(path, f"its sound cannot be decoded ({_reason(error)})") from error
     if not parts:
         return None
     return np.concatenate(parts).astype(np.float32) / np.float32(32768)
@@ -123,14 +128,17 @@ def _resampled(frames: Iterable[av.AudioFrame], rate: int) -> Iterator[av.AudioF
             yield from resampler.resample(frame)
 
 
+def _reason(error: av.FFmpegError) -> str:
+    """FFmpeg's words without its number and the path, which the message names already."""
+    return error.strerror or str(error)
+
+
 def _opened(path: Path) -> Any:
     if av is None:
         raise ValueError(f"{path} cannot be read: PyAV is not installed; pip install av, or train on clips prepared elsewhere")
     try:
         return av.open(str(path), metadata_errors="ignore")
     except FileNotFoundError as error:
-        raise Unusable(
-            path, "the file is not there", "make the release with its media linked or copied, and keep the folder whole"
-        ) from error
+        raise Unusable(path, "the file is not there") from error
     except av.FFmpegError as error:
-        raise Unusable(path, f"it cannot be opened as media ({error})") from error
+        raise Unusable(path, f"it cannot be opened as media ({_reason(error)})") from error

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,15 +23,19 @@ from training.engine.data import audio_of, pixels, snippets_of
 from training.engine.recipes import Recipe
 from training.engine.store import SourceClip
 
-SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".opus", ".wav", ".mp3", ".m4a", ".ogg"}
+SUFFIXES = {
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".flv", ".3gp", ".ts", ".mpg", ".mpeg", ".wmv"),
+    *(".opus", ".wav", ".mp3", ".m4a", ".ogg", ".aac", ".flac"),
+}
 
 
 class Predictor:
     """A run's network, ready for clips of any size."""
 
     def __init__(self, run: Path, *, weights: str = "best", device: str = "auto") -> None:
-        self.recipe, net = runs.load_net(run, weights)
-        self.device = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+        recipe, net = runs.load_net(run, weights)
+        self.recipe = replace(recipe, device=device)
+        self.device = runs.device_of(self.recipe)
         self.net: nn.Module = net.to(self.device)
 
     @torch.inference_mode()
@@ -91,7 +96,8 @@ def listed(path: Path | None) -> list[Path]:
     try:
         return [Path(line) for line in path.read_text(encoding="utf-8").split("\n") if line] if path else []
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--list {path}: {error}; give a text file with one path a line") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ValueError(f"--list {path}: {why}; give a text file with one path a line") from error
 
 
 def predict_all(predictor: Predictor, paths: Sequence[Path], out: TextIO) -> int:
@@ -103,7 +109,7 @@ def predict_all(predictor: Predictor, paths: Sequence[Path], out: TextIO) -> int
             done += 1
         except clips.Unusable as error:
             failed += 1
-            print(error, file=sys.stderr)
+            print(error.of_no_release(), file=sys.stderr)
     if not done and not failed:
         named = ", ".join(map(str, paths))
         print(f"no media file under {named}" if paths else "no clip given; name files, folders, or a list with --list", file=sys.stderr)

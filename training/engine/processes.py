@@ -8,13 +8,17 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import distributed
 
+from training.engine.stopping import Stopped
+
 CPU = torch.device("cpu")
 PR_SET_PDEATHSIG = 1
+PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Processes:
     rank: int = 0
     world: int = 1
     device: torch.device = CPU
+    patient: Any = None  # the same processes as a group that waits as long as it takes: preparing a release takes hours
 
     @property
     def is_main(self) -> bool:
@@ -40,7 +45,7 @@ class Processes:
         if self.world == 1:
             return [value]
         values: list[Any] = [None] * self.world
-        distributed.all_gather_object(values, value)
+        distributed.all_gather_object(values, value, self.patient)
         return values
 
     def follow_main(self, tensors: Iterable[torch.Tensor]) -> None:
@@ -60,19 +65,22 @@ class Processes:
         if self.is_main:
             try:
                 work()
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, Stopped) as error:
                 refusal = error
         if refused := self.gathered(refusal)[0]:
             raise refused
 
     def wait(self) -> None:
         if self.world > 1:
-            distributed.barrier()
+            distributed.barrier(self.patient)
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """Joins the group that torchrun's environment tells of, if any, and leaves it at the end."""
+    """Joins the group that torchrun's environment tells of, if any, and leaves it at the end.
+
+    Raises ConnectionError when another process of the group is gone.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if "TORCHELASTIC_RUN_ID" in os.environ:
         stop_when_the_parent_dies()
@@ -83,7 +91,11 @@ def joined(device: torch.device) -> Iterator[Processes]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Processes(distributed.get_rank(), world, device)
+        yield Processes(distributed.get_rank(), world, device, distributed.new_group(backend="gloo", timeout=PATIENCE))
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistBackendError) or "gloo" in str(error):
+            raise ConnectionError("another process of this run ended; it said why, and the run goes on with --resume") from error
+        raise
     finally:
         distributed.destroy_process_group()
 

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from training.engine.checkpoints import read_backbone
 from training.engine.console import tells_in_one_line
 from training.engine.recipes import RECIPES, overridden
-from training.engine.runs import build
+from training.engine.runs import build, save_weights
 
 State = dict[str, Tensor]
 Rule = tuple[str, str]
@@ -180,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     state = converted(recipe.network, read_backbone(options.weights), net)
     fresh = sorted({key.split(".")[0] for key in net.state_dict() if key not in state and not key.endswith("num_batches_tracked")})
     net.load_state_dict(state, strict=False)
-    save_file({key: value.contiguous().clone() for key, value in net.state_dict().items()}, str(options.out))
+    save_weights(options.out, net)
     print(f"{len(state)} tensors from {options.weights}; fresh: {', '.join(fresh) or 'none'}; give init_from={options.out}")
     return 0
 

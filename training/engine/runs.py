@@ -19,7 +19,7 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from training.engine.recipes import Recipe, from_dict
@@ -125,9 +125,11 @@ def _whole(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
         if keep and path.is_file():
             path.replace(keep)
         part.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own words for a full disk
+    except (OSError, RuntimeError) as error:  # torch has its own words for a full disk
         part.unlink(missing_ok=True)
-        raise OSError(f"{path} cannot be written ({_first_line(_root(error))}); make room there, then go on") from error
+        raise OSError(
+            f"{path} cannot be written ({first_line(_root(error))}); see that there is room and that it may be written"
+        ) from error
 
 
 def _root(error: BaseException) -> BaseException:
@@ -170,6 +172,12 @@ class MetricsLog:
 # ---- Weights ---------------------------------------------------------------------------------------------------------
 
 
+def forget_unbegun(folder: Path) -> None:
+    """Takes the recipe of a run out of its folder if nothing was learnt there: the next try may have another."""
+    if not any((folder / "checkpoints" / name).is_file() for name in (LAST, PREVIOUS)):
+        (folder / "recipe.json").unlink(missing_ok=True)
+
+
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     """The newest checkpoint of a folder, whole or not at all; the one before it stays as previous.pt.
 
@@ -185,9 +193,9 @@ def settle_state(folder: Path) -> None:
     What is damaged goes, so that it is never kept in place of the good one. Raises ValueError if none is whole.
     """
     last, previous = folder / LAST, folder / PREVIOUS
-    if not (last.is_file() or previous.is_file()) or not (why := _damage(last)):
+    if not (last.is_file() or previous.is_file()) or not (why := damage(last)):
         return
-    if also := _damage(previous):
+    if also := damage(previous):
         raise ValueError(f"{why}, and {also}; start anew with another --out")
     previous.replace(last)
     print(f"{why}; going on from the checkpoint before it", file=sys.stderr, flush=True)
@@ -195,13 +203,13 @@ def settle_state(folder: Path) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """A checkpoint. Raises ValueError if the file was damaged since it was written."""
-    if why := _damage(path):
+    if why := damage(path):
         raise ValueError(why)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _damage(path: Path) -> str:
-    """Why a checkpoint is not what was written, or nothing. torch.load looks at no checksum, and takes a changed number for a weight."""
+def damage(path: Path) -> str:
+    """Why a zip of torch's is not what was written, or nothing. torch.load looks at no checksum, and takes a changed number for a weight."""
     if not path.is_file():
         return f"{path} is not there"
     try:
@@ -216,18 +224,19 @@ def _damage(path: Path) -> str:
         ValueError,
         zlib.error,
     ) as error:  # all that a changed header brings
-        return f"{path} is damaged ({_first_line(error)})"
+        return f"{path} is damaged ({first_line(error)})"
     return f"{path} is damaged (the checksum of {changed} differs)" if changed else ""
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0].partition(". ")[0]
 
 
 def save_weights(path: Path, net: nn.Module) -> None:
     """The network's weights alone, as safetensors, on the disk before a checkpoint names them the best."""
     with _whole(path) as part:
-        save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, str(part))
+        # As bytes: safetensors' own writer makes files that nobody but their owner may read.
+        part.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}))
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -251,5 +260,5 @@ def load_net(folder: Path, which: str = "best") -> tuple[Recipe, nn.Module]:
     try:
         net.load_state_dict(load_file(str(path)))
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged, or not of {folder / 'recipe.json'} ({_first_line(error)})") from error
+        raise ValueError(f"{path} is damaged, or not of {folder / 'recipe.json'} ({first_line(error)})") from error
     return recipe, net.eval()

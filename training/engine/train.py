@@ -330,7 +330,7 @@ def train(recipe: Recipe, release: Path, folder: Path, *, resume: bool = False) 
             print(f"{folder} is finished already")
             return
         processes.by_main(lambda: runs.open_run(folder, recipe, facts, resume=resume))
-        with stop_signal() as asked:
+        with stop_signal() as asked, _forgotten_if_unbegun(folder, processes):
             parts = _prepared(every, recipe, release, folder, processes, asked)
             run = Run(recipe, folder, parts, processes, device, asked)
             restored = resume and run.restore()
@@ -340,6 +340,17 @@ def train(recipe: Recipe, release: Path, folder: Path, *, resume: bool = False) 
                 if processes.is_main:
                     print(_opening(run, restored), flush=True)
                 run.train()
+
+
+@contextmanager
+def _forgotten_if_unbegun(folder: Path, processes: Processes) -> Iterator[None]:
+    """A run that was refused before it learnt anything leaves its folder to the next try, whose recipe may be another."""
+    try:
+        yield
+    except (ValueError, OSError):
+        if processes.is_main:
+            runs.forget_unbegun(folder)
+        raise
 
 
 @contextmanager
@@ -373,14 +384,18 @@ def _prepared(
         if log:
             log.heartbeat(phase="prepare", done=done, total=total)
 
-    for turn in range(2):  # the main process first; the others then find everything prepared
-        if (turn == 0) == processes.is_main:
-            made = {split: usable_samples(samples, release, recipe, progress=progress) for split, samples in wanted.items()}
-        processes.wait()
+    made: dict[str, UsableSamples] = {}
+
+    def make() -> None:
+        made.update({split: usable_samples(samples, release, recipe, progress=progress) for split, samples in wanted.items()})
+        if not made["train"].samples:
+            raise ValueError(f"{release}: no clip of the train part can be used; the reasons are above")
+
+    processes.by_main(make)  # first; the others then find everything prepared
+    if not processes.is_main:
+        make()
     if log:
         log.close()
-    if not made["train"].samples:
-        raise ValueError(f"{release}: no clip of the train part can be used; the reasons are above")
     return made
 
 
@@ -409,6 +424,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped:
         print(f"stopped; go on with --resume --out {options.out}", file=sys.stderr)
         return STOPPED
+    except torch.OutOfMemoryError as error:
+        told = str(error).partition(". ")[0]
+        raise ValueError(f"{told}; lower batch_size and raise accumulate as much, or set checkpoint_gradients=true") from error
     return 0
 
 

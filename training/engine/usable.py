@@ -30,13 +30,13 @@ def usable_samples(samples: Sequence[Sample], release: Path, recipe: Recipe, *, 
     else:
         folder = store_folder(release, recipe)
         entries = prepare(samples, folder, recipe, workers=recipe.workers, progress=progress)
-    reasons = [_why_not(entry, recipe) for entry in entries]
-    told = [f"left out {sample.path}: {why}" for sample, why in zip(samples, reasons, strict=True) if why]
-    for line in told:
-        print(line, file=sys.stderr)
+    reasons = [_why_not(sample, entry, recipe) for sample, entry in zip(samples, entries, strict=True)]
+    told = [why for why in reasons if why]
+    for why in told:
+        print(f"left out {why}", file=sys.stderr)
     if samples and len(told) > recipe.max_unusable * len(samples):
         raise ValueError(
-            f"{len(told)} of {len(samples)} clips cannot be used, the first: {told[0].removeprefix('left out ')}"
+            f"{len(told)} of {len(samples)} clips cannot be used, the first: {told[0]}"
             f" (mend the release, or raise max_unusable from {recipe.max_unusable:g})"
         )
     kept = [i for i, why in enumerate(reasons) if not why]
@@ -56,9 +56,10 @@ def opened(samples: Sequence[Sample], progress: Progress | None) -> list[Entry]:
     return entries
 
 
-def _why_not(entry: Entry, recipe: Recipe) -> str:
+def _why_not(sample: Sample, entry: Entry, recipe: Recipe) -> str:
+    """The clip's path and what is wrong with it, or nothing."""
     if entry.error:
         return entry.error
     if recipe.modalities != "audio" and entry.frames < recipe.min_frames:
-        return f"{entry.frames} frames, fewer than min_frames {recipe.min_frames}"
+        return f"{sample.path}: {entry.frames} frames, fewer than min_frames {recipe.min_frames}"
     return ""

@@ -173,3 +173,24 @@ def test_the_tail_of_a_log_begins_with_a_whole_line(tmp_path):
     assert launch.tail(log, max_bytes=15) == "third line\n"
     assert launch.tail(log) == log.read_text()
     assert launch.tail(tmp_path / "absent") == ""
+
+
+REPORT = """W1123 14:55:32.378000 1176 .venv/lib/python3.11/site-packages/torch/distributed/elastic/multiprocessing/api.py:1028] Sending process 1209
+E1123 14:55:32.443000 1176 .venv/lib/python3.11/site-packages/torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: 1)
+Traceback (most recent call last):
+  File "/site-packages/torch/distributed/elastic/multiprocessing/errors/__init__.py", line 367, in wrapper
+    return f(*args, **kwargs)
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+======================================================
+training.engine.train FAILED
+------------------------------------------------------
+======================================================
+"""
+
+
+def test_torchruns_report_does_not_hide_why_a_run_failed(tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_text(f"first try\n{REPORT}second try\nthe loss became nan\n{REPORT}")
+    assert launch.last_words(log).splitlines()[-2:] == ["second try", "the loss became nan"]
+    log.write_text(f"first try\n{REPORT}second try\n")
+    assert launch.last_words(log).splitlines()[-1] == "second try"

@@ -257,3 +257,43 @@ def test_the_converter_writes_safetensors_of_the_full_size(tmp_path, capsys):
     checkpoints.load_resnet(AudioResNet(), tmp_path / "out.safetensors")
     assert checkpoints.main(["swin", str(tmp_path / "in.pth"), str(tmp_path / "out2.safetensors")]) == 1
     assert "no Swin weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"hello\n", "cannot be read as weights"),
+        (b"", "cannot be read as weights"),
+        ([torch.zeros(2)], "holds a list and no weights by name; save a state_dict"),
+        ({"some": torch.zeros(2)}, "these are no ResNet weights"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_named_in_one_line(tmp_path, capsys, content, said):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    assert checkpoints.main(["resnet", str(path), str(tmp_path / "out.safetensors")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(str(path))
+    assert said in line
+
+
+def test_weights_of_which_one_bit_changed_on_the_way_are_not_taken(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save({"weight": torch.ones(1000)}, path)
+    data = bytearray(path.read_bytes())
+    data[data.find(torch.ones(1).numpy().tobytes() * 4) + 2] ^= 16
+    path.write_bytes(data)
+    assert not torch.equal(torch.load(path)["weight"], torch.ones(1000))  # torch itself takes them
+    with pytest.raises(ValueError, match=r"weights.pt is damaged \(the checksum of weights/data/0 differs\); fetch it again"):
+        checkpoints.read_weights(path)
+
+
+def test_weights_are_written_for_all_to_read_or_the_refusal_is_one_line(tmp_path):
+    net = torch.nn.Linear(2, 3)
+    runs.save_weights(tmp_path / "net.safetensors", net)
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "net.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    for target in (tmp_path / "absent" / "net.safetensors", tmp_path / "folder"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        with pytest.raises(OSError, match=f"{target} cannot be written"):
+            runs.save_weights(target, net)

@@ -69,8 +69,16 @@ def test_predict_reads_folders_and_names_what_it_cannot_read(run, tmp_path, caps
     out, err = capsys.readouterr()
     (line,) = out.splitlines()
     assert json.loads(line)["has_audio"] is False
-    assert str(tmp_path / "b.mp4") in err
+    assert (
+        err == f"{tmp_path / 'b.mp4'}: it cannot be opened as media (Invalid data found when processing input); give a whole media file\n"
+    )
     assert "notes" not in err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_predict_does_not_take_the_processor_where_a_gpu_was_asked_for(run, release, capsys):
+    assert predict.main(["--run", str(run), "--device", "cuda", str(release / "test" / "Fear_0.mp4")]) == 1
+    assert "torch sees no GPU; set device=cpu or auto" in capsys.readouterr().err
 
 
 def test_predict_takes_a_list_and_writes_a_file(run, release, tmp_path, capsys):

@@ -11,21 +11,25 @@ import sys
 import time
 import zipfile
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from tests.servers import free_port
 from tests.training.engine.conftest import TINY
 from training.engine import runs, train
 from training.engine.faster import missing_tools
 from training.engine.optimisers import learning_rate
-from training.engine.processes import Processes
+from training.engine.processes import Processes, joined
 from training.engine.recipes import RECIPES, overridden
+from training.engine.releases import Sample, samples_of
 from training.engine.stopping import StopSignal
+from training.engine.usable import usable_samples
+from training.launch import last_words
 from training.nets import NETS, Opinions
 
 
@@ -342,6 +346,11 @@ def test_learning_rate_warms_up_then_falls_to_its_floor():
 # ---- from the command line -------------------------------------------------------------------------------------------
 
 
+SHORT = [f"{name}={json.dumps(value) if isinstance(value, bool) else value}" for name, value in TINY.items() if name != "epochs"] + [
+    "epochs=1"
+]
+
+
 def arguments(release, out, *more):
     chosen = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
     return ["--recipe", "debug", "--release", str(release), "--out", str(out), *chosen, *more]
@@ -367,6 +376,37 @@ def test_a_recipe_that_is_nearly_right_is_guessed(release, tmp_path, capsys):
     with pytest.raises(SystemExit):
         train.main(["--recipe", "avcannet", "--release", str(release), "--out", str(tmp_path / "run")])
     assert "there is no recipe 'avcannet'; is it avcanet" in capsys.readouterr().err
+
+
+def test_a_run_refused_before_it_learnt_anything_may_be_tried_with_another_recipe(release, tmp_path, capsys):
+    command = arguments(release, tmp_path / "run", *(part for change in SHORT for part in ("--set", change)))
+    assert train.main([*command, "--set", f"init_video={tmp_path / 'absent.pt'}"]) == 1
+    assert train.main([*command, "--set", "min_frames=1000"]) == 1
+    assert train.main(command) == 0
+    assert train.main([*command, "--set", "lr=1"]) == 1
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_a_full_memory_of_a_gpu_is_told_with_what_helps(release, tmp_path, capsys, monkeypatch):
+    def full(self, group, steps):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 139.80 GiB")
+
+    monkeypatch.setattr(train.Run, "_step", full)
+    assert train.main(arguments(release, tmp_path / "run")) == 1
+    said = "CUDA out of memory; lower batch_size and raise accumulate as much, or set checkpoint_gradients=true"
+    assert said in capsys.readouterr().err.splitlines()
+
+
+def test_a_clip_left_out_is_named_once(release, tmp_path, tiny, capsys):
+    usable = replace(tiny, min_frames=1000, max_unusable=1.0)
+    samples = samples_of(release, "test", tiny.classes)[:1]
+    assert usable_samples(samples, release, usable).samples == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.count(str(samples[0].path)) == 1
+    (tmp_path / "text.mp4").write_text("hello")
+    usable_samples([Sample(tmp_path / "text.mp4", "text.mp4", 0)], release, replace(usable, store=str(tmp_path / "store")))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"left out {tmp_path / 'text.mp4'}: it cannot be opened as media (Invalid data")
 
 
 def test_a_resume_with_another_recipe_is_refused_by_field(release, tmp_path, tiny, capsys):
@@ -570,6 +610,34 @@ def test_what_the_main_process_refuses_is_refused_by_all():
 
     with pytest.raises(ValueError, match="holds a run already"):
         Second(rank=1, world=2).by_main(lambda: pytest.fail("the main process alone does it"))
+
+
+def test_a_process_whose_companion_ended_says_so_in_one_line(monkeypatch):
+    asked = {}
+    for name, answer in (("init_process_group", None), ("get_rank", 1), ("destroy_process_group", None)):
+        monkeypatch.setattr(distributed, name, lambda *given, answer=answer: answer)
+    monkeypatch.setattr(distributed, "new_group", lambda **given: asked.update(given) or "patient")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    def gone(group):
+        assert group == "patient"
+        raise RuntimeError("[third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:33944. GLHF!")
+
+    monkeypatch.setattr(distributed, "barrier", gone)
+    with pytest.raises(ConnectionError, match="another process of this run ended"), joined(torch.device("cpu")) as processes:
+        processes.wait()
+    assert asked["timeout"] >= timedelta(days=1)  # preparing a large release takes hours, and the others wait for it
+    with pytest.raises(RuntimeError, match="shapes"), joined(torch.device("cpu")):
+        raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.slow
+def test_a_refusal_of_the_main_process_is_one_line_of_each_under_torchrun(release, tmp_path):
+    with (tmp_path / "log").open("wb") as errors:
+        refused = {**VIDEO_ALONE, "min_frames": "1000"}
+        assert run_processes(2, release, tmp_path / "run", settings=refused, errors=errors) == 1
+    own = [line for line in last_words(tmp_path / "log").splitlines() if not line.startswith("left out")]
+    assert [line.partition(" clips cannot be used")[0] for line in own] == ["12 of 12", "12 of 12"]
 
 
 @pytest.mark.slow
