@@ -335,7 +335,7 @@ def tail(path: Path, *, max_bytes: int = 65_536) -> str:
         return ""
     if size > max_bytes:
         data = data.partition(b"\n")[2]
-    return data.decode("utf-8", errors="replace")
+    return data.decode("utf-8", errors="replace").replace("\0", "")  # PostgreSQL takes no NUL; a crash may leave some
 
 
 def was_stopped(status: int, log: Path) -> bool:

@@ -62,6 +62,7 @@ class Execution:
     device: launch.Device
     locks: tuple[int, ...]
     lease: uuid.UUID = field(default_factory=uuid.uuid4)
+    pid: int | None = None
     offset: int = 0
     progress: dict[str, Any] = field(default_factory=dict)
 
@@ -95,6 +96,9 @@ class Execution:
             return Run.State.FINISHED if run_finish(self.run.pk, lease=self.lease) else ""
         except (OSError, ValueError) as error:  # a full disk, a missing interpreter, no result.json
             return self.end(Run.State.FAILED, str(error))
+        except KeyboardInterrupt:  # of manage.py train --here: nobody else would ever end the run
+            self.end(Run.State.CANCELLED, "stopped by Ctrl-C; retry goes on from the last checkpoint")
+            raise
 
     def train_command(self) -> list[str]:
         run = self.run
@@ -117,7 +121,7 @@ class Execution:
         child = launch.Child(
             command, log=self.folder / "log.txt", environment=self.device.environment, cwd=settings.BASE_DIR, locks=self.locks
         )
-        self.mine.update(pid=child.pid)
+        self.pid = child.pid  # told with the first heartbeat: follow stops the child whatever goes wrong there
         status, reason = launch.follow(
             child,
             beat=self.beat,
@@ -147,7 +151,7 @@ class Execution:
             rows, self.offset = launch.metrics_read(self.folder / "metrics.jsonl", self.offset)
             for row in rows:
                 self.progress |= {name: value for name, value in row.items() if name != "heartbeat"}
-            if not self.mine.update(heartbeat_at=timezone.now(), progress=self.progress):
+            if not self.mine.update(heartbeat_at=timezone.now(), progress=self.progress, pid=self.pid):
                 return LOST
             return CANCELLED if self.mine.filter(cancel_requested_at__isnull=False).exists() else None
         except (OperationalError, InterfaceError) as error:

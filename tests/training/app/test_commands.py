@@ -60,3 +60,18 @@ def test_runs_lists_the_newest_first(release, fake_engine, capsys):
     assert (listed[1]["acc"], listed[0]["acc"]) == (0.5, None)
     call_command("runs")
     assert "acc=0.5000" in capsys.readouterr().out
+
+
+def test_a_run_stopped_by_ctrl_c_is_over_and_the_same_command_begins_another(release, fake_engine, monkeypatch):
+    def interrupted(child, **options):
+        child.stop(1.0)
+        raise KeyboardInterrupt
+
+    command = ["train", "--recipe", "debug", "--release", "all-1", "--here"]
+    with monkeypatch.context() as patched:
+        patched.setattr("training.launch.follow", interrupted)
+        with pytest.raises(CommandError, match="was stopped; its last checkpoint is kept"):
+            call_command(*command)
+    assert (Run.objects.get().state, Run.objects.get().lease) == ("cancelled", None)
+    call_command(*command)
+    assert [run.state for run in Run.objects.order_by("pk")] == ["cancelled", "finished"]

@@ -3,10 +3,12 @@ import threading
 import time
 import uuid
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, connection, transaction
+from django.db import OperationalError as OperationalDatabaseError
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -271,3 +273,28 @@ def test_a_running_run_is_cancelled_with_a_checkpoint(release, dana, fake_engine
     run.refresh_from_db()
     assert (run.path / "checkpoints" / "last").exists()
     assert not launch.is_locked(run.path / ".lock")
+
+
+def test_a_database_that_is_away_as_the_child_starts_stops_no_training(release, fake_engine, monkeypatch):
+    run, mine, away = services.run_start(recipe="debug", release=release), Execution.mine.fget, [OperationalDatabaseError("gone"), None]
+
+    def flaky(self):
+        if away and (error := away.pop(0)):
+            raise error
+        return mine(self)
+
+    monkeypatch.setattr(Execution, "mine", property(flaky))
+    monkeypatch.setattr(
+        "training.services.execute.connection", SimpleNamespace(close=lambda: None)
+    )  # the test's own, inside its transaction
+    assert services.run_execute(run.pk) == "finished"
+    run.refresh_from_db()
+    assert run.pid
+
+
+def test_nothing_of_a_log_keeps_a_run_from_failing_with_its_reason(release, fake_engine, monkeypatch):
+    run = services.run_start(recipe="debug", release=release)
+    monkeypatch.setattr("training.launch.train_command", lambda *_, **__: [sys.executable, "-c", "import sys; sys.exit('no \\0 clip')"])
+    assert services.run_execute(run.pk) == "failed"
+    run.refresh_from_db()
+    assert run.error == "no  clip"
