@@ -131,9 +131,9 @@ class Execution:
         )
         if reason == LOST:
             return ""
-        self.beat()  # the last metrics
-        if reason == CANCELLED:
-            return self.end(Run.State.CANCELLED, reason)
+        asked = self.beat()  # the last metrics, and whether somebody cancelled while the child was ending
+        if reason == CANCELLED or (status and asked == CANCELLED):
+            return self.end(Run.State.CANCELLED, CANCELLED)
         if reason:
             return self.end(Run.State.FAILED, f"{reason}; retry goes on from the last checkpoint")
         if status and launch.was_stopped(status, self.folder / "log.txt"):

@@ -298,3 +298,15 @@ def test_nothing_of_a_log_keeps_a_run_from_failing_with_its_reason(release, fake
     assert services.run_execute(run.pk) == "failed"
     run.refresh_from_db()
     assert run.error == "no  clip"
+
+
+def test_a_run_cancelled_while_the_machine_goes_down_is_not_queued_again(release, dana, fake_engine, monkeypatch):
+    run = services.run_start(recipe="debug", release=release, user=dana)
+
+    def ending(child, **options):
+        child.stop(5.0)
+        services.run_cancel(run, user=dana)
+        return launch.STOPPED, None
+
+    monkeypatch.setattr(launch, "follow", ending)
+    assert services.run_execute(run.pk) == "cancelled"
