@@ -135,7 +135,6 @@ def test_the_exported_network_computes_the_same(run, tmp_path):
 
 @pytest.mark.slow
 def test_the_onnx_file_computes_the_same(run, tmp_path):
-    pytest.importorskip("onnxscript", reason="the ONNX format is optional: pip install onnx onnxscript")
     facts = export.export(run, tmp_path / "out", formats=("onnx",))
     assert facts["relative_difference"]["model.onnx"] < 1e-4
 
