@@ -290,7 +290,6 @@ def clip(request: HttpRequest, token: str) -> HttpResponseBase:
         raise Http404
     response = accelerated(video) or ranged(request, video.path)
     response.headers["Content-Type"] = "video/webm" if video.file.endswith(".webm") else "video/mp4"
-    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Disposition"] = f'inline; filename="{name}"'
     response.headers["Cache-Control"] = "private, max-age=3600"
     response.headers["Accept-Ranges"] = "bytes"
