@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from config import deadletter
 from config.history import LOGS, SORTS, history, kinds
 from config.models import Backup, FailedTask
-from config.status import Status, status, workers
+from config.status import Status, status, status_scraped, workers
 from crawler.models import Platform
 from crawler.platforms.outcomes import Outcome
 from crawler.selectors import LongList
@@ -104,7 +104,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus' text format: with the token, or from this machine when no token is set; else 403."""
     if not _may_scrape(request):
         return HttpResponse("Send the metrics token.\n", status=403, content_type="text/plain")
-    return HttpResponse("".join(_lines(status())), content_type="text/plain; version=0.0.4; charset=utf-8")
+    return HttpResponse("".join(_lines(status_scraped())), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _may_scrape(request: HttpRequest) -> bool:

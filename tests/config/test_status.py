@@ -182,6 +182,20 @@ def test_what_is_counted_as_ever_growing_never_shrinks(client, healthy):
     assert told("emotions_leases_expired_total") == 1
 
 
+def test_a_counter_does_not_fall_from_one_process_of_a_large_site_to_the_next(client, healthy, monkeypatch):
+    """Each process keeps the figures of its own moment: here the one that is asked last looked first, before anything happened."""
+    monkeypatch.setattr("crawler.selectors.long_lists.is_large", lambda: True)
+    cache.clear()
+    site.status()
+    VoteFactory()
+    AssignmentFactory(state="leased", lease_expires_at=timezone.now() - timedelta(hours=1))
+    leases_expire()
+    assert (site.status().votes, site.status().leases_expired) == (0, 0), "remembered"
+    lines = client.get("/metrics").content.decode().splitlines()
+    cache.clear()
+    assert {"emotions_votes_total 1", "emotions_leases_expired_total 1"} <= set(lines)
+
+
 def test_gpus_are_told_by_machine_and_every_failure_is_told(client, healthy, tmp_path):
     release = Release.objects.create(name="all-1", variant="all", seed=1, path=str(tmp_path), sha256="0" * 64, counts={})
     for host, device in (("a", "2 × H200 (0, 1)"), ("a", "1 × H200 (2)"), ("b", "CPU")):
