@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -202,27 +203,29 @@ def test_a_checkpoint_of_another_version_of_the_code_is_told_in_one_line(release
         train.train(tiny, release, tmp_path / "run", resume=True)
 
 
-@pytest.fixture
-def full_disk():
-    """Sets after how many bytes a file is refused more; a full disk refuses in the same places."""
+@contextmanager
+def full_disk(size):
+    """After so many bytes a file is refused more; a full disk refuses in the same places. Only for a while: the test's report may go to a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [0, 1000, 20_000])
-def test_a_full_disk_is_told_with_the_file_and_leaves_the_checkpoint_that_was(tmp_path, full_disk, size):
+def test_a_full_disk_is_told_with_the_file_and_leaves_the_checkpoint_that_was(tmp_path, size):
     net, values = nn.Linear(300, 20), {"a": "b" * 30_000}
     runs.save_state(tmp_path, {"net": net.state_dict(), "step": 1})
     log = runs.MetricsLog(tmp_path / "metrics.jsonl")
-    full_disk(size)
     for name, write in {
         "last.pt": lambda: runs.save_state(tmp_path, {"net": net.state_dict(), "step": 2}),
         "best.safetensors": lambda: runs.save_weights(tmp_path / "best.safetensors", net),
         "result.json": lambda: runs.write_json(tmp_path / "result.json", values),
         "metrics.jsonl": lambda: log.write(**values),
     }.items():
-        with pytest.raises(OSError, match="File too large") as refused:
+        with pytest.raises(OSError, match="File too large") as refused, full_disk(size):
             write()
         assert name in str(refused.value)
     assert runs.load_state(tmp_path / "last.pt")["step"] == 1
