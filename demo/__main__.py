@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from demo import ROOT
-from demo.clips import make_clips
+from demo.clips import make_clips, read_labels
 from demo.ground import set_up
 from demo.processes import only_one, port_check, port_number, room_on_disk, running, wait_for_line
 from demo.report import Report, bar, console
@@ -41,7 +41,10 @@ def main(arguments: list[str]) -> int:
         port = free_port()
         os.environ.update(environment(var, port))
         set_up(var)  # the settings read the environment set above; what is wrong with them is told before anything is made
-        clips = options.clips or made_clips(var, report, options.count)
+        try:
+            clips = given_clips(options.clips, report) if options.clips else made_clips(var, report, options.count)
+        except ValueError as error:
+            sys.exit(str(error))
         stack.enter_context(replica(var, clips, port))
         from demo import journey
 
@@ -82,6 +85,23 @@ def made_clips(var: Path, report: Report, count: int) -> Path:
         make_clips(folder, count=count, seed=SEED, progress=progress)
         row.came_in = count
         row.went_out = len(list(folder.glob("*.mp4")))
+    return folder
+
+
+def given_clips(folder: Path, report: Report) -> Path:
+    """The folder, once something in it can be shown; files that are no video are named. Raises ValueError where labels.csv is wrong or none is one."""
+    from demo.replica.corpus import probed
+
+    with report.stage("clips given") as row:
+        labels = read_labels(folder)
+        shown = probed(folder, labels)
+        row.came_in, row.went_out = len(labels), len(shown)
+        unfit = [label.file for label in labels if label.file not in shown]
+        if not shown:
+            raise ValueError(f"{folder} holds no video that can be read" + (f" ({', '.join(unfit[:3])} …)" if unfit else ""))
+        if unfit:
+            row.dropped = {"no video": len(unfit)}
+            row.notes.append(f"left out, since they are no video: {', '.join(unfit[:10])}{' …' if len(unfit) > 10 else ''}")
     return folder
 
 

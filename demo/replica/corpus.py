@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -172,14 +173,15 @@ def ranked(posts: Iterable[Post]) -> list[Post]:
 def build(clips: Path, labels: list[Label], *, faults: frozenset[str], seed: int = 0, posts: int | None = None) -> Corpus:
     """The posts over these clips: each clip once, then copies and unfit posts as the chosen faults ask, then declared re-uploads up to `posts`.
 
-    Raises ValueError when there are no clips, or fewer posts than clips are asked for.
+    Files that are no video are left out. Raises ValueError when there are no clips, or fewer posts than clips are asked for.
     """
+    facts = probed(clips, labels)
+    labels = [label for label in labels if label.file in facts]
     if not labels:
         raise ValueError(f"{clips} holds no clips; make some with demo.clips.make_clips")
     rng = np.random.default_rng([seed, 3])
     copies = copy_plan(len(labels) if posts is None else posts, faults)
     total = max(posts if posts is not None else len(labels) + len(copies), len(labels) + len(copies))
-    facts = {label.file: probe(clips / label.file) for label in labels}
     plan = [(label, "") for label in labels] + [(labels[int(rng.integers(len(labels)))], name) for name in copies]
     while len(plan) < total:
         plan.append((labels[int(rng.integers(len(labels)))], "reupload_exact"))
@@ -198,6 +200,15 @@ def copy_plan(num_posts: int, faults: frozenset[str]) -> list[str]:
     """The names of the extra posts, one entry per post."""
     extra = [fault for fault in FAULTS.values() if fault.where is Where.COPY and fault.name in faults]
     return [fault.name for fault in extra for _ in range(max(1, round(fault.share * num_posts)))]
+
+
+def probed(clips: Path, labels: Iterable[Label]) -> dict[str, tuple[float, int, int, int]]:
+    """What probe says of each file that is a video."""
+    facts = {}
+    for label in labels:
+        with suppress(av.FFmpegError, IndexError):  # no video at all, or nothing but sound
+            facts[label.file] = probe(clips / label.file)
+    return facts
 
 
 def probe(path: Path) -> tuple[float, int, int, int]:

@@ -1,5 +1,6 @@
 import datetime
 
+import av
 import pytest
 
 from demo.clips import Label
@@ -32,6 +33,16 @@ def test_every_clip_is_posted_once_as_an_original(made):
     world = made()
     assert [post.clip for post in world.posts[:60]] == [f"clip_{index:04d}.mp4" for index in range(60)]
     assert len(world.posts) > 60
+
+
+def test_a_file_that_is_no_video_is_left_out(made, monkeypatch):
+    def probe(path):
+        if path.name == "clip_0003.mp4":
+            raise av.InvalidDataError(0, "no video", str(path))
+        return 4.5, 180, 320, 90_000
+
+    monkeypatch.setattr(corpus, "probe", probe)
+    assert {post.clip for post in made(count=12).posts} == {f"clip_{index:04d}.mp4" for index in range(12)} - {"clip_0003.mp4"}
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -45,6 +45,14 @@ def test_what_is_set_wrong_is_told_in_a_line(tmp_path, monkeypatch, command, var
     assert not list(tmp_path.rglob("*.mp4")), "clips were made before the settings were read"
 
 
+def test_clips_that_are_none_are_told_in_a_line(tmp_path, monkeypatch):
+    (tmp_path / "clips" / "Fear").mkdir(parents=True)
+    (tmp_path / "clips" / "Fear" / "1.mp4").write_bytes(b"hello\n")
+    said = started("demo", {"EMOTIONS_VAR": str(tmp_path / "var")}, monkeypatch, "--no-serve", "--clips", str(tmp_path / "clips"))
+    assert " ".join(said.split()).endswith("holds no video that can be read (Fear/1.mp4 …)")
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("command", ["demo", "demo.serve"])
 def test_a_taken_port_is_told_before_anything_is_begun(tmp_path, monkeypatch, command, taken_port):
     said = started(command, {"EMOTIONS_VAR": str(tmp_path / "var")}, monkeypatch, "--port", str(taken_port))
