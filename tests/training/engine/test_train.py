@@ -639,8 +639,9 @@ def test_a_refusal_of_the_main_process_is_one_line_of_each_under_torchrun(releas
     with (tmp_path / "log").open("wb") as errors:
         refused = {**VIDEO_ALONE, "min_frames": "1000"}
         assert run_processes(2, release, tmp_path / "run", settings=refused, errors=errors) == 1
-    own = [line for line in last_words(tmp_path / "log").splitlines() if not line.startswith("left out")]
-    assert [line.partition(" clips cannot be used")[0] for line in own] == ["12 of 12", "12 of 12"]
+    words = last_words(tmp_path / "log")  # beside what the machine has to say, such as that its own name leads nowhere
+    assert [line[:8] for line in words.splitlines() if " clips cannot be used" in line] == ["12 of 12", "12 of 12"]
+    assert "Traceback" not in words
 
 
 @pytest.mark.slow
