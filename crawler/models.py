@@ -285,6 +285,8 @@ class Tombstone(models.Model):
     platform_id = models.CharField(max_length=64)
     sha256 = models.CharField(max_length=64, blank=True, db_index=True)
     frames_sha256 = models.CharField(max_length=64, blank=True, db_index=True)
+    hashes = models.BinaryField(default=b"", help_text="its frame hashes, as a fingerprint has them: no picture can be made of them again")
+    times = models.JSONField(default=list, blank=True, help_text="second of each hash")
     number = models.PositiveIntegerField(null=True, blank=True)
     leftovers = models.JSONField(default=list, blank=True, help_text="files that are still to be removed from where clips are kept")
     reason = models.CharField(max_length=200)

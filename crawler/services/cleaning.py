@@ -146,6 +146,23 @@ def stone_of(sha256: str, frames_sha256: str) -> str:
     return ""
 
 
+def stone_alike(mine: Fingerprint) -> str:
+    """Why the clip of which this one is an edited copy was taken down, "" when none was.
+
+    Nothing but frame hashes is left of such a clip, so they alone must say it: a copy cut to a part of the picture is missed.
+    """
+    for stone in Tombstone.objects.exclude(hashes=b""):
+        if duplicates.judge(alike(mine, stone))[0] > duplicates.DOUBTFUL:
+            return stone.reason
+    return ""
+
+
+def alike(mine: Fingerprint, other: Fingerprint | Tombstone) -> duplicates.Likeness:
+    """How much the frames of two clips resemble each other, by their hashes."""
+    found = duplicates.compare(_hashes(mine), np.array(mine.times), _hashes(other), np.array(other.times))
+    return duplicates.Likeness(other.pk, **found)
+
+
 def _measure(video: Video, seen: media.Examination, facts: rules.Facts) -> None:
     video.duration_s, video.frames, video.fps = round(seen.reached_s, 3), seen.frames, round(seen.fps, 3)
     video.width, video.height, video.has_audio = seen.width, seen.height, seen.has_audio
@@ -256,18 +273,23 @@ def _followed(held: media.Stock) -> media.Stock:
     return held
 
 
-def _hashes(row: Fingerprint) -> np.ndarray:
+def _hashes(row: Fingerprint | Tombstone) -> np.ndarray:
     return np.frombuffer(bytes(row.hashes), np.uint8).reshape(-1, 32)
 
 
 def deduplicate(video: Video) -> None:
-    """Compares with every clip that entered before, then enters the stock, so that of two copies at work at once one sees the other."""
+    """Compares with every clip that entered before, then enters the stock, so that of two copies at work at once one sees the other.
+
+    Raises TakenDown for an edited copy of a clip that was taken down.
+    """
     mine = Fingerprint.objects.filter(video=video).first()
     if mine is None:
         raise Overtaken(str(video))
     if mine.entered is not None:  # killed between entering and saving the state
         _settle(video, State.DEDUPLICATED)
         return
+    if reason := stone_alike(mine):
+        raise TakenDown(reason)
     likenesses: dict[int, duplicates.Likeness] = {}
     gone: set[int] = set()  # worse copies that gave way: what remains is compared without them
     while True:

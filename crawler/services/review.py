@@ -12,8 +12,9 @@ from django.db import transaction
 from django.db.models import Q
 
 from crawler import selectors
-from crawler.models import Decision, Tombstone, Video
+from crawler.models import Decision, Fingerprint, Tombstone, Video
 from crawler.moderation.feeling import windows_path
+from crawler.rules import duplicates
 from crawler.services import cleaning
 from crawler.storage import Away, clips
 
@@ -131,7 +132,7 @@ def _waiting(video_id: int, user: Any) -> Video:
 def video_takedown(video_id: int, *, reason: str) -> Tombstone:
     """The tombstone that stays when the video's file, features, metadata and fingerprint are removed. Harmless when repeated.
 
-    Copies that were dropped in its favour go with it. The rows themselves stay as dropped, emptied ones, because labels and releases
+    Copies that were dropped in its favour, and those still at work or in review, go with it. The rows themselves stay as dropped, emptied ones, because labels and releases
     point to them; the next release lacks the video.
     """
     if not reason.strip():
@@ -152,13 +153,15 @@ def _take_down(video_id: int, reason: str) -> Tombstone:
         defaults={
             "sha256": video.sha256,
             "frames_sha256": prints.frames_sha256 if prints else "",
+            "hashes": bytes(prints.hashes) if prints else b"",
+            "times": prints.times if prints else [],
             "number": video.number,
             "reason": reason[:200],
         },
     )
     stone.leftovers = sorted({*stone.leftovers, *_files(video)})
     stone.save(update_fields=["leftovers"])
-    copies = selectors.copies_dropped(video)
+    copies = {*selectors.copies_dropped(video), *_copies_at_work(prints)}
     if prints:
         prints.delete()
     video.checks.all().delete()
@@ -166,6 +169,15 @@ def _take_down(video_id: int, reason: str) -> Tombstone:
     for copy in copies:
         _take_down(copy, reason)
     return stone
+
+
+def _copies_at_work(prints: Fingerprint | None) -> list[int]:
+    """Ids of edited copies of a clip that were compared with what is taken down before this, and that nobody has accepted yet."""
+    if prints is None:
+        return []
+    state = (State.VERIFIED, State.DEDUPLICATED, State.SCREENED, State.REVIEW)
+    rows = Fingerprint.objects.filter(video__state__in=state).exclude(pk=prints.pk).defer("sound")
+    return [row.video_id for row in rows if duplicates.judge(cleaning.alike(row, prints))[0] > duplicates.DOUBTFUL]
 
 
 def takedown_repeat(video: Video) -> None:

@@ -558,6 +558,34 @@ def test_a_takedown_leaves_a_tombstone_and_nothing_else(world, settings, tmp_pat
     assert services.posts_insert([{"platform": "tiktok", "platform_id": "1", "url": "https://x"}]) == []
 
 
+def test_an_edited_copy_of_what_was_taken_down_does_not_come_back(world, clip, other_clip, tmp_path, django_capture_on_commit_callbacks):
+    copies(world, clip, tmp_path, 108, 54)
+    video = advanced("1")
+    with django_capture_on_commit_callbacks(execute=True):
+        stone = services.video_takedown(video.pk, reason="the author asked")
+        smaller = advanced("2")
+    assert stone.frames_sha256 != Tombstone.objects.get(platform_id="2").frames_sha256, "other bytes, other pictures"
+    assert (smaller.reason, smaller.title, smaller.file) == ("taken-down: the author asked", "", "")
+    world["files"]["3"] = other_clip
+    assert advanced("3").state == State.ACCEPTED
+
+
+def test_an_edited_copy_that_is_still_at_work_goes_with_what_is_taken_down(world, clip, tmp_path, django_capture_on_commit_callbacks):
+    copies(world, clip, tmp_path, 108, 54)
+    smaller, video = post("2", state=State.REVIEW, reason="some doubt"), advanced("1")
+    look = Fingerprint.objects.get(video=video)
+    Fingerprint.objects.create(video=smaller, frames_sha256="f" * 64, hashes=look.hashes, times=look.times)
+    other = post("3", state=State.REVIEW, reason="some doubt")
+    Fingerprint.objects.create(
+        video=other, frames_sha256="e" * 64, hashes=bytes(255 - byte for byte in bytes(look.hashes)), times=look.times
+    )
+    with django_capture_on_commit_callbacks(execute=True):
+        services.video_takedown(video.pk, reason="the author asked")
+    smaller.refresh_from_db(), other.refresh_from_db()
+    assert (smaller.state, smaller.reason) == (State.DROPPED, "taken-down: the author asked")
+    assert (other.state, other.reason) == (State.REVIEW, "some doubt")
+
+
 def test_a_takedown_takes_the_copies_that_were_dropped_for_it(world, clip, tmp_path, media_root, django_capture_on_commit_callbacks):
     copies(world, clip, tmp_path, 54, 108, 80)
     world["pages"]["1"] = VideoPage("tiktok", "1", "u", "test/1", title=UNSAFE, media=("https://v16.tiktok.com/1",))
