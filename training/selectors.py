@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from annotation.models import Emotion, Prelabel
 from qa.models import Release
@@ -18,6 +18,22 @@ from training.models import Run, Schedule
 
 SCORES = (("acc", "ACC"), ("wa_f1", "WA-F1"), ("uar", "UAR"))
 CURVE_POINTS = 400  # more would only be drawn over each other
+# What is handed out of a run's folder, and nothing else.
+FILES = {
+    "README.md": gettext_lazy("Model card"),
+    "predictions.csv": gettext_lazy("Predictions on the test part"),
+    "result.json": gettext_lazy("Scores"),
+    "recipe.json": gettext_lazy("Recipe with all its fields"),
+    "environment.json": gettext_lazy("Machine and versions"),
+    "metrics.jsonl": gettext_lazy("Numbers of every step"),
+    "log.txt": gettext_lazy("Log"),
+    "checkpoints/best.safetensors": gettext_lazy("Weights that were best on the validation part"),
+    "checkpoints/final.safetensors": gettext_lazy("Weights after the last epoch"),
+    "figures/confusion.png": gettext_lazy("Confusion matrix"),
+    "figures/confusion_video.png": gettext_lazy("Confusion matrix of the visual branch"),
+    "figures/confusion_audio.png": gettext_lazy("Confusion matrix of the audio branch"),
+    "figures/tsne.png": gettext_lazy("Embeddings"),
+}
 
 
 def recipes() -> dict[str, Any]:
@@ -99,6 +115,41 @@ def run_beside(run: Run) -> list[tuple[str, float]]:
         (gettext("Calibration error"), run.metrics.get("calibration_error")),
     )
     return [(title, value) for title, given in told if (value := _number(given)) is not None]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """How many test clips of a category there are, and which share of them the run found."""
+
+    category: str
+    clips: int
+    share: float | None
+
+
+def run_recalls(run: Run) -> list[Recall]:
+    counts, shares = run.metrics.get("per_class_count") or {}, run.metrics.get("per_class_recall") or {}
+    return [Recall(name, int(count), _number(shares.get(name))) for name, count in counts.items()]
+
+
+@dataclass(frozen=True)
+class RunFile:
+    name: str
+    title: str
+    size: int  # bytes
+
+
+def run_files(run: Run) -> list[RunFile]:
+    """Those of FILES that stand in the run's folder now."""
+    if not run.folder:
+        return []
+    sizes = {name: path.stat().st_size for name in FILES if (path := run.path / name).is_file()}
+    return [RunFile(name, str(FILES[name]), size) for name, size in sizes.items()]
+
+
+def run_file(run: Run, name: str) -> Path | None:
+    """Where a file of the run stands; None for what is not handed out or not there."""
+    path = run.path / name if run.folder and name in FILES else None
+    return path if path and path.is_file() else None
 
 
 def run_prelabels(run: Run) -> int:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("train/schedules/", views.schedule_save, name="schedule_save"),
     path("train/schedules/<int:pk>/delete/", views.schedule_delete, name="schedule_delete"),
     path("train/<int:pk>/", views.run, name="run"),
+    path("train/<int:pk>/files/<path:name>", views.run_file, name="run_file"),
     path("train/<int:pk>/cancel/", views.run_cancel, name="run_cancel"),
     path("train/<int:pk>/retry/", views.run_retry, name="run_retry"),
     path("train/<int:pk>/prelabels/", views.prelabels_ask, name="prelabels_ask"),

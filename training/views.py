@@ -9,7 +9,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -23,10 +24,11 @@ from training.access import may_change, may_control, run_for, schedule_for
 from training.models import Run
 
 COMPARED_AT_MOST = 6
+EMBEDDINGS = "figures/tsne.png"
 may_start = permission_required("training.start_run", raise_exception=True)
 
 
-def may_see(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def may_see(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Sends who is not signed in to the sign-in page, and refuses who may not see runs."""
     return login_required(permission_required("training.view_runs", raise_exception=True)(view))
 
@@ -151,11 +153,26 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "confusion": selectors.run_confusion(run),
         "scores": selectors.run_scores(run),
         "beside": selectors.run_beside(run),
+        "recalls": selectors.run_recalls(run),
+        "embeddings": selectors.run_file(run, EMBEDDINGS) and EMBEDDINGS,
+        "files": selectors.run_files(run) if mine else [],
         "orders_queue": settings.PRELABEL_ORDER,
         "offers_hints": hints_offered(),
         "num_prelabels": selectors.run_prelabels(run),
     }
     return render(request, "training/run.html", context)
+
+
+@require_safe
+@may_see
+def run_file(request: HttpRequest, pk: int, name: str) -> FileResponse:
+    """One file of the run's folder: figures for all who see the run, the rest for who may read it from the inside."""
+    run = get_object_or_404(Run, pk=pk)
+    is_figure = name.startswith("figures/")
+    path = selectors.run_file(run, name) if is_figure or may_control(request.user, run) else None
+    if path is None:
+        raise Http404("No such file.")
+    return FileResponse(path.open("rb"), as_attachment=not is_figure, filename=f"run-{run.pk}-{path.name}")
 
 
 @require_POST

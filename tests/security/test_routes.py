@@ -144,6 +144,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     # training
     "training:runs": {"get": TRAINING},
     "training:run": {"get": TRAINING},
+    "training:run_file": {"get": TRAINING},
     "training:compare": {"get": TRAINING},
     "training:run_start": {"post": TRAINING},
     "training:run_cancel": {"post": TRAINING},

@@ -83,6 +83,33 @@ def test_the_log_of_anothers_run_is_not_shown(release, dana, erin, fake_engine):
     assert client.post(reverse("training:run_cancel", args=[run.pk])).status_code == 404
 
 
+def test_the_files_of_a_run_are_for_who_asked_and_its_figures_for_all_who_see_it(page, erin, finished):
+    page_url = reverse("training:run", args=[finished.pk])
+    (finished.path / "figures").mkdir(exist_ok=True)
+    for name in ("figures/tsne.png", "predictions.csv", "secret.txt"):
+        (finished.path / name).write_bytes(name.encode())
+    Run.objects.filter(pk=finished.pk).update(
+        metrics={"per_class_recall": {"Fear": 0.25, "joy": None}, "per_class_count": {"Fear": 4, "joy": 0}}
+    )
+
+    def url(name: str) -> str:
+        return reverse("training:run_file", args=[finished.pk, name])
+
+    body = page.get(page_url).content.decode()
+    assert all(text in body for text in (url("predictions.csv"), "0.2500", "joy", f'src="{url("figures/tsne.png")}"'))
+    answer = page.get(url("predictions.csv"))
+    assert b"".join(answer.streaming_content) == b"predictions.csv"
+    assert answer["Content-Disposition"] == f'attachment; filename="run-{finished.pk}-predictions.csv"'
+    for absent in ("secret.txt", "figures/../secret.txt", "figures/../../other/result.json", "result.jsonl", "checkpoints/last.pt"):
+        assert page.get(url(absent)).status_code == 404
+    colleague = Client()
+    colleague.force_login(erin)
+    seen = colleague.get(page_url).content.decode()
+    assert (url("figures/tsne.png") in seen, url("predictions.csv") in seen, "0.2500" in seen) == (True, False, True)
+    assert colleague.get(url("figures/tsne.png"))["Content-Type"] == "image/png"
+    assert colleague.get(url("predictions.csv")).status_code == 404
+
+
 def test_cancel_and_retry_from_the_page(page, release, dana):
     run = services.run_start(recipe="debug", release=release, user=dana)
     for name, state in (("run_cancel", "cancelled"), ("run_retry", "queued")):
