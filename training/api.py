@@ -52,6 +52,7 @@ class RunCurves(serializers.Serializer):
     state = serializers.CharField()
     is_live = serializers.BooleanField()
     progress = serializers.DictField()
+    far = serializers.DictField(allow_null=True, help_text="step, steps and a sentence with the time left, while it runs")
     curves = serializers.DictField(help_text="split → lines of metrics.jsonl")
 
 
@@ -85,7 +86,8 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     def metrics(self, request: Request, pk: int) -> Response:
         """The curves so far, thinned to what a screen can show; ask again while the run is live."""
         run = self.get_object()
-        return Response({"state": run.state, "is_live": run.is_live, "progress": run.progress, "curves": selectors.run_curves(run)})
+        told = {"state": run.state, "is_live": run.is_live, "progress": run.progress, "far": selectors.run_far(run)}
+        return Response({**told, "curves": selectors.run_curves(run)})
 
     @extend_schema(responses=RunLog)
     @action(detail=True, methods=["get"])

@@ -1,5 +1,6 @@
 """What is asked about runs, schedules and devices."""
 
+import math
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,17 @@ def run_curves(run: Run) -> dict[str, list[dict[str, Any]]]:
         if "heartbeat" not in row:
             curves.setdefault(str(row.get("split", "train")), []).append(row)
     return {split: _thinned(points) for split, points in curves.items()}
+
+
+def run_far(run: Run) -> dict[str, Any] | None:
+    """How far a running run is: step, steps, and the same in words with the time left; None before its first step."""
+    step, steps, left_s = (_number(run.progress.get(name)) for name in ("step", "steps", "left_s"))
+    if run.state != Run.State.RUNNING or step is None or not steps or left_s is None:
+        return None
+    hours, minutes = divmod(math.ceil(left_s / 60), 60)
+    told = {"step": int(step), "steps": int(steps), "hours": hours, "minutes": minutes}
+    text = gettext("Step %(step)d of %(steps)d, about %(hours)d h %(minutes)d min left") % told
+    return {"step": int(step), "steps": int(steps), "text": text}
 
 
 def _thinned(points: list[dict[str, Any]]) -> list[dict[str, Any]]:

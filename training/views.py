@@ -149,6 +149,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "run": run,
         "may_control": mine and request.user.has_perm("training.start_run"),
+        "far": selectors.run_far(run),
         "log": selectors.run_log(run, max_bytes=16_384) if mine else None,
         "confusion": selectors.run_confusion(run),
         "scores": selectors.run_scores(run),

@@ -42,9 +42,9 @@ def _imported(module: str, package: str, otherwise: str) -> Any:
 
 
 def scalars(row: Mapping[str, Any]) -> tuple[dict[str, float], int]:
-    """(name → number, step) of a line of metrics.jsonl; an epoch's numbers stand apart from a step's."""
+    """(name → number, step) of a line of metrics.jsonl; an epoch's numbers stand apart from a step's, and how far the run is is left out."""
     place = f"{row['split']}_epoch" if "epoch" in row else row["split"]
-    numbers = {name: float(v) for name, v in row.items() if isinstance(v, int | float) and name not in ("step", "epoch")}
+    numbers = {name: float(v) for name, v in row.items() if isinstance(v, int | float) and name not in ("step", "epoch", "steps", "left_s")}
     return {f"{place}/{name}": value for name, value in numbers.items()}, int(row["step"])
 
 

@@ -60,6 +60,7 @@ class Run:
     """One training run; train() is the loop."""
 
     log: runs.MetricsLog
+    clock: float  # when it would have begun, had it never been interrupted
     trackers: Sequence[Tracker] = ()
 
     def __init__(
@@ -91,6 +92,7 @@ class Run:
 
     def train(self) -> None:
         """Epochs to the end; raises Stopped when asked to, with a checkpoint written."""
+        self.clock = time.monotonic() - self.progress.seconds
         while self.progress.epoch <= self.recipe.epochs:
             self._train_epoch()
             self._save_checkpoint()  # so that a kill during validation does not cost the epoch
@@ -118,7 +120,7 @@ class Run:
             seen += sum(len(batch) for batch in group) * self.processes.world
             if progress.step % recipe.log_every == 0:
                 took = time.monotonic() - since
-                self._write(split="train", step=progress.step, loss=loss, lr=lr, samples_per_s=round(seen / took, 3))
+                self._write(split="train", step=progress.step, loss=loss, lr=lr, samples_per_s=round(seen / took, 3), **self._far(steps))
                 seen, since = 0, time.monotonic()
             self._heartbeat("train")
             stop = self._stop_agreed()
@@ -127,6 +129,12 @@ class Run:
                 saved_at = time.monotonic()
             if stop:
                 raise Stopped
+
+    def _far(self, steps_per_epoch: int) -> dict[str, int]:
+        """Of how many steps the run is, and the seconds left at its pace so far, scoring included."""
+        steps = self.recipe.epochs * steps_per_epoch
+        seconds = time.monotonic() - self.clock
+        return {"steps": steps, "left_s": round(seconds / self.progress.step * (steps - self.progress.step))}
 
     def _groups(self, epoch: int) -> list[list[list[tuple[int, int]]]]:
         """The epoch's batches in groups of one optimiser step each."""
@@ -244,6 +252,7 @@ class Run:
         alone = self.processes.is_main
         progress.loss_sum = sums[0].item() if alone else 0.0
         progress.confusion = sums[1].tolist() if alone else (sums[1] * 0).tolist()
+        progress.seconds = time.monotonic() - self.clock
         if alone:
             progress.metrics_bytes = self.log.size
             state = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "progress": vars(progress)}

@@ -30,7 +30,7 @@ def test_a_run_is_started_listed_and_followed(dana_client, release):
     assert [one["id"] for one in dana_client.get(URL).json()["results"]] == [run["id"]]
     assert dana_client.get(f"{URL}/{run['id']}").json() == run
     followed = dana_client.get(f"{URL}/{run['id']}/metrics").json()
-    assert followed == {"state": "queued", "is_live": True, "progress": {}, "curves": {}}
+    assert followed == {"state": "queued", "is_live": True, "progress": {}, "far": None, "curves": {}}
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,20 @@ def test_the_files_of_a_run_are_for_who_asked_and_its_figures_for_all_who_see_it
     assert colleague.get(url("predictions.csv")).status_code == 404
 
 
+def test_a_running_run_says_how_far_it_is_and_how_long_it_takes(page, release, dana):
+    run = services.run_start(recipe="debug", release=release, user=dana)
+    address, numbers = reverse("training:run", args=[run.pk]), reverse("training:api-run-metrics", args=[run.pk])
+    Run.objects.filter(pk=run.pk).update(state="running", lease=uuid.uuid4(), host=socket.gethostname())
+    assert "data-far hidden" in page.get(address).content.decode()
+    Run.objects.filter(pk=run.pk).update(progress={"step": 120, "steps": 3000, "left_s": 7750})
+    body = page.get(address).content.decode()
+    assert 'max="3000" value="120"' in body
+    assert "Step 120 of 3000, about 2 h 10 min left" in body
+    assert page.get(numbers).json()["far"] == {"step": 120, "steps": 3000, "text": "Step 120 of 3000, about 2 h 10 min left"}
+    Run.objects.filter(pk=run.pk).update(state="failed", lease=None)
+    assert (page.get(numbers).json()["far"], "data-far" in page.get(address).content.decode()) == (None, False)
+
+
 def test_cancel_and_retry_from_the_page(page, release, dana):
     run = services.run_start(recipe="debug", release=release, user=dana)
     for name, state in (("run_cancel", "cancelled"), ("run_retry", "queued")):

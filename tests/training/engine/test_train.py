@@ -37,7 +37,7 @@ from training.nets import NETS, Opinions
 def curve(folder):
     """What metrics.jsonl says, without what the clock decides."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s")} for row in rows if "heartbeat" not in row]
+    return [{k: v for k, v in row.items() if k not in ("time", "samples_per_s", "left_s")} for row in rows if "heartbeat" not in row]
 
 
 def weights(folder, name="final"):

@@ -31,6 +31,14 @@ function draw({ curves }) {
   box.querySelector("[data-empty]").hidden = Object.keys(curves).length > 0;
 }
 
+function tell(far) {
+  const bar = document.querySelector("[data-far]");
+  if (!bar || !far) return;
+  bar.hidden = false;
+  Object.assign(bar.querySelector("progress"), { max: far.steps, value: far.step });
+  bar.querySelector("span").textContent = far.text;
+}
+
 async function ask(url) {
   const response = await fetch(url, { headers: { Accept: "application/json" } });
   if (!response.ok) throw new Error(`${url}: ${response.status}`);
@@ -40,6 +48,7 @@ async function ask(url) {
 async function refresh() {
   const run = await ask(box.dataset.curves);
   draw(run);
+  tell(run.far);
   if (run.state !== state) return window.location.reload();
   if (log && run.is_live) {
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
