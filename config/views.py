@@ -1,6 +1,7 @@
 """The status page for managers, the same figures for a monitoring, and the audit log."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -31,7 +32,9 @@ LINES_A_PAGE = 100
 @permission_required("config.view_status", raise_exception=True)
 def status_page(request: HttpRequest) -> HttpResponse:
     """With ?workers=ask also who answers now: that takes the second that they are given, so the page itself asks for it when it is there."""
-    context: dict[str, Any] = {"status": status(), "backups": Backup.objects.order_by("-created_at")[:BACKUPS_SHOWN]}
+    state = status()
+    waiting = {name: (age_s, state.now - timedelta(seconds=age_s)) for name, age_s in state.oldest_s.items()}
+    context: dict[str, Any] = {"status": state, "waiting": waiting, "backups": Backup.objects.order_by("-created_at")[:BACKUPS_SHOWN]}
     if asked := "workers" in request.GET:
         context["workers"] = workers()
     return render(request, "status.html", {**context, "asked": asked})

@@ -89,6 +89,7 @@ def test_a_leader_distributes_a_batch(page: Page, led) -> None:
 
 def test_own_keys_and_wellbeing_are_saved(page: Page, labelling) -> None:
     page.sign_in("alice", then="/me/")
+    page.wait(lambda: page.one("#key-play").get_property("value") == "Space", "a key that leaves no mark is named")
     page.one("#key-mute").send_keys("q")
     page.one("button[name=keys]").click()
     page.wait(lambda: "Saved" in page.one(".messages").text, "the keys are saved")
