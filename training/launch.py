@@ -32,7 +32,7 @@ class NoFreeDevice(RuntimeError):
 
 
 class FolderBusy(RuntimeError):
-    """Another process works in the run folder."""
+    """Another process works in the run folder, or it cannot be written now."""
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,21 @@ def run_execute(run_id: int) -> str:
     """Trains and evaluates a queued run in this process' children; gives back the state it left, "" if there was nothing to do.
 
     Can be called twice: whoever changes the row from queued to running owns it; the other returns at once.
-    Raises NoFreeDevice or FolderBusy, with the run queued as before, when the machine has no place for it now.
+    Raises NoFreeDevice or FolderBusy, with the run queued as before, when the machine has no place for it now: also one that cannot
+    write where runs are kept, which the run says while it waits.
     """
     run = Run.objects.filter(pk=run_id, state=Run.State.QUEUED).first()
     if run is None:
         return ""
+    try:
+        return _execute(run)
+    except OSError as error:
+        told = f"{socket.gethostname()} cannot begin it: {error}. It stays queued and is tried again."
+        Run.objects.filter(pk=run_id, state=Run.State.QUEUED).update(error=told)
+        raise launch.FolderBusy(told) from error
+
+
+def _execute(run: Run) -> str:
     with launch.device_claim(run.gpus, locks=settings.TRAIN_LOCKS_DIR, allowed=settings.TRAIN_GPUS) as device:
         folder = Path(run.folder) if run.folder else settings.RUNS_DIR / f"{run.pk:05d}-{run.recipe}"
         orphan = run.pid if run.host == socket.gethostname() else None

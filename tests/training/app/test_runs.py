@@ -115,6 +115,20 @@ def time_is_up_at_the_first_checkpoint(run, fake_engine, monkeypatch):
     fake_engine.TRAIN_TIME_LIMIT_S = 0.3
 
 
+def test_a_machine_that_cannot_write_runs_says_so_and_the_run_waits(release, fake_engine, settings, tmp_path):
+    run = services.run_start(recipe="debug", release=release)
+    settings.RUNS_DIR = tmp_path / "a-file"
+    settings.RUNS_DIR.write_text("not a folder")
+    with pytest.raises(launch.FolderBusy, match="stays queued"):
+        services.run_execute(run.pk)
+    run.refresh_from_db()
+    assert (run.state, "a-file" in run.error, run.attempts) == ("queued", True, 0)
+    settings.RUNS_DIR = tmp_path / "runs"
+    assert services.run_execute(run.pk) == "finished"
+    run.refresh_from_db()
+    assert run.error == ""
+
+
 def test_a_time_limit_stops_the_run_with_its_checkpoint(release, fake_engine, monkeypatch):
     monkeypatch.setenv("FAKE_EPOCHS", "1000")
     run = services.run_start(recipe="debug", release=release)
