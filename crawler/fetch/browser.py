@@ -63,6 +63,7 @@ class Seen:
     waiting: bool = False  # for the answer to a call of the page's own: what is quiet then is not at its end
     refused: bool = False  # a call of the page's own was refused: no use in waiting
     status: int = 0  # of the page itself; 0 where the browser does not tell
+    undrawn: str = ""  # the address of a script file of the page's that did not come: it may be what draws the list
     lost: Unreachable | None = None  # why the page's last call for a part of the list failed: where it ends then is no end
 
     @property
@@ -181,6 +182,8 @@ class Browser:
         if passes(seen.status) and not seen.heard and not seen.stopped:
             error = self.client.fault(host, seen.status)
             raise Interrupted(str(error), cause=error.cause, seen=seen)
+        if seen.undrawn and not (seen.heard or seen.ended or seen.stopped or seen.status in STATUS_OUTCOMES):
+            raise Interrupted(f"a script of the page did not come: {seen.undrawn}", cause="unreachable", seen=seen)
         if seen.posts or seen.words or seen.ended:
             return
         if seen.status in STATUS_OUTCOMES and (seen.failure is None or seen.failure.outcome is Outcome.RULE_FAILED):
@@ -238,7 +241,9 @@ class Browser:
             return 0
         self._book(replies)
         for address, text, *fault in replies:
-            if not self.adapter.lists_in(address, kind):
+            if fault[2:] and self.adapter.allows(urlsplit(address).hostname or ""):
+                seen.undrawn = address
+            if fault[2:] or not self.adapter.lists_in(address, kind):
                 continue
             seen.lost = self.client.fault(urlsplit(address).hostname or "", *fault) if text is None else None
             if text is None:

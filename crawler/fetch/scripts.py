@@ -31,7 +31,7 @@ LEAVE = "if (window.__replies) window.__replies.over = true"
 # its text is kept here, or after five seconds; one that never ends is waited for once. A page that sends its visitor on (to its
 # sign-in page) takes along what may not have arrived with us, which is known when we ask again; not so when it is we who leave.
 # A call that its host did not answer, or answered with a passing fault, is kept without a text, as [address, null, status, Retry-After]:
-# the page may show it as the list's end.
+# the page may show it as the list's end. So is a script file of the page's that did not come, as [address, null, 0, null, "script"].
 LISTEN = """
 (() => {
   const kept = [], unread = new Set(), bag = '__replies'; let size = 0, waiting = 0, told = 0;
@@ -49,6 +49,7 @@ LISTEN = """
     told = kept.length;
     return [...kept];
   };
+  addEventListener('error', ({ target }) => { if (target?.tagName === 'SCRIPT') kept.push([target.src, null, 0, null, 'script']); }, true);
   replies.waiting = () => waiting;
   Object.defineProperty(window, '__replies', { value: replies });
   try {

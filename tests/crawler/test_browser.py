@@ -117,14 +117,15 @@ def test_a_browser_introduces_itself_as_its_client_does(policy, tmp_path, settin
 @pytest.mark.browser
 @pytest.mark.django_db
 @pytest.mark.parametrize("fault", [ConnectionResetError(), Response.text("Bad Gateway", status=502), Response.text("Too Many", status=429)])
-@pytest.mark.parametrize("of", ["page", "call"])
+@pytest.mark.parametrize("of", ["page", "script", "call"])
 def test_a_list_is_not_at_its_end_where_its_page_or_its_call_fails(of, fault, tmp_path, settings, monkeypatch):
     """Where their own call brought nothing, the pages of all three say that there is no more."""
     failing = True
 
     def broken(site, request):
-        is_call = request.path.startswith(("/api/challenge/", "/aweme/", "/rest/", "/graphql"))
-        if not failing or request.path == "/robots.txt" or (of == "call") != is_call:
+        calls = ("/api/challenge/", "/aweme/", "/rest/", "/graphql")
+        what = "call" if request.path.startswith(calls) else "script" if request.path.startswith("/static/") else "page"
+        if not failing or request.path == "/robots.txt" or what != of:
             return answer(site, request)
         if isinstance(fault, Exception):
             raise fault
@@ -140,9 +141,11 @@ def test_a_list_is_not_at_its_end_where_its_page_or_its_call_fails(of, fault, tm
             url = client.adapter.address(kind, server.site.corpus.board(platform, server.site.today())[0])
             with Browser(client) as chromium:
                 failing = True
-                with pytest.raises(Interrupted, match="asked by the page" if of == "call" else "from|ERR_EMPTY_RESPONSE") as end:
+                words = {"call": "asked by the page", "script": "a script of the page did not come", "page": "from|ERR_EMPTY_RESPONSE"}[of]
+                with pytest.raises(Interrupted, match=words) as end:
                     chromium.collect(url, kind, Budget(quiet_s=1, first_s=3))
-                assert end.value.cause == ("rate-limited" if isinstance(fault, Response) and fault.status == 429 else "unreachable")
+                is_limited = isinstance(fault, Response) and fault.status == 429 and of != "script"  # of which only the failure is told
+                assert end.value.cause == ("rate-limited" if is_limited else "unreachable")
                 failing = False
                 assert chromium.collect(url, kind, Budget(quiet_s=1)).posts
 
@@ -312,6 +315,21 @@ def test_a_page_that_its_host_could_not_give_is_asked_for_again(reading, status,
     with pytest.raises(Interrupted, match=f"{status} from www.tiktok.com") as end:
         reading(Drawn("<h1>Sorry</h1>", status=status))
     assert end.value.cause == cause
+
+
+def test_a_list_without_its_script_is_asked_for_again(reading):
+    broken = ["https://www.tiktok.com/static/list.js", None, 0, None, "script"]
+    for page, first in ((EMPTY, set()), (EMPTY.replace("[]", json.dumps([{"id": IDS[0], "desc": "joy"}])), {IDS[0]})):
+        with pytest.raises(Interrupted, match=r"did not come: .*list\.js") as end:
+            reading(Drawn(page, [[broken]]))
+        assert (end.value.cause, set(end.value.seen.posts)) == ("unreachable", first), "what the page brought along is kept"
+        Host.objects.update(next_at=None)
+    assert reading(Drawn(EMPTY, [[broken, reply(IDS[1], more=False)]])).posts, "another script drew it"
+    Host.objects.update(next_at=None)
+    tracker = ["https://tracker.example.net/beat.js", *broken[1:]]
+    assert reading(Drawn(EMPTY, [[tracker]])).failure.outcome == "blocked"
+    Host.objects.update(next_at=None)
+    assert reading(Drawn("<h1>Sorry</h1>", [[broken]], status=404)).failure.outcome == "gone"
 
 
 @pytest.mark.parametrize("status", [503, 403])
