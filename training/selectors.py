@@ -143,6 +143,17 @@ def run_recalls(run: Run) -> list[Recall]:
     return [Recall(name, int(count), _number(shares.get(name))) for name, count in counts.items()]
 
 
+def recalls_compared(runs: list[Run]) -> dict[str, Any] | None:
+    """A heat map's data: the share that each run found of each category; None when no run is scored."""
+    found = {f"{run.pk}: {run.recipe}": {recall.category: recall.share for recall in run_recalls(run)} for run in runs}
+    categories = list(dict.fromkeys(name for shares in found.values() for name in shares))
+    if not categories:
+        return None
+    values = [[shares.get(name) for name in categories] for shares in found.values()]
+    names = {emotion: str(name) for emotion, name in Emotion.choices}
+    return {"rows": list(found), "columns": categories, "names": names, "values": values, "min": 0, "max": 1, "percent": True}
+
+
 @dataclass(frozen=True)
 class RunFile:
     name: str

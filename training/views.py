@@ -217,5 +217,6 @@ def compare(request: HttpRequest) -> HttpResponse:
     context = {
         "runs": [(run, selectors.run_scores(run), selectors.run_confusion(run)) for run in chosen],
         "charts": selectors.runs_compared(chosen),
+        "recalls": selectors.recalls_compared(chosen),
     }
     return render(request, "training/compare.html", context)

@@ -54,7 +54,8 @@ def test_a_finished_run_shows_its_scores_log_and_matrix(page, release, dana, fak
     run = services.run_start(recipe="debug", release=release, user=dana)
     services.run_execute(run.pk)
     matrix = [[3, 1, 0, 0, 0, 0], *[[0] * 6 for _ in range(5)]]
-    told = {"intervals_95": {"acc": [0.21, 0.84]}, "majority_acc": 0.125, "audio_branch": {"acc": 0.375}, "num_samples": 8}
+    told = {"per_class_recall": {"Excitation": 0.75, "Fear": None}, "per_class_count": {"Excitation": 4, "Fear": 0}}
+    told |= {"intervals_95": {"acc": [0.21, 0.84]}, "majority_acc": 0.125, "audio_branch": {"acc": 0.375}, "num_samples": 8}
     Run.objects.filter(pk=run.pk).update(metrics={"acc": 0.5, "wa_f1": 0.4, "uar": 0.3, "confusion": matrix, **told})
     answer = page.get(reverse("training:run", args=[run.pk]))
     assert answer.context["confusion"]["rows"][0] == "Excitation"
@@ -66,6 +67,8 @@ def test_a_finished_run_shows_its_scores_log_and_matrix(page, release, dana, fak
     assert "fake engine" in body
     compared = page.get(reverse("training:compare"), {"run": [run.pk, "nonsense"]})
     assert compared.context["charts"]["loss"]["x"] == [0, 1, 2]
+    recalls = compared.context["recalls"]
+    assert (recalls["rows"], recalls["columns"], recalls["values"]) == ([f"{run.pk}: debug"], ["Excitation", "Fear"], [[0.75, None]])
     page.cookies["django_language"] = "zh-hans"
     chart = page.get(reverse("training:compare"), {"run": run.pk}).context["charts"]["loss"]
     assert (chart["title"], chart["xLabel"], chart["series"][0]["name"]) == ("损失", "轮次", f"{run.pk}: debug")
