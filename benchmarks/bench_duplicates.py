@@ -125,7 +125,7 @@ def make_some(clip: Path, edits: list[str], seconds: int) -> None:
 def decided(
     look: media.Look, stock: media.Stock, originals: dict[int, media.Look], *, skip: int = -1
 ) -> tuple[duplicates.Same | duplicates.Doubt | None, float]:
-    """What the pipeline says of a clip, as services.cleaning does, and the seconds that the whole comparison took."""
+    """What the pipeline says of a clip, as services.comparing does, and the seconds that the whole comparison took."""
     began = time.perf_counter()
     others = [other for other in stock.candidates(look.hashes, look.features) if other != skip]
     found = duplicates.decide([media.compared(look, other, originals[other]) for other in others])

@@ -34,7 +34,7 @@ from django.core.management import call_command  # noqa: E402 - after django.set
 from crawler import services  # noqa: E402 - after django.setup
 from crawler.models import Video  # noqa: E402 - after django.setup
 from crawler.platforms import PLATFORMS  # noqa: E402 - after django.setup
-from crawler.services import cleaning, videos  # noqa: E402 - after django.setup
+from crawler.services import numbering, videos  # noqa: E402 - after django.setup
 from demo.clips import make_clips, plan, write_labels  # noqa: E402 - after django.setup
 from demo.replica import server as replica  # noqa: E402 - after django.setup
 
@@ -79,7 +79,7 @@ def stage(way: str, number: int, board: dict[str, list[str]], *, seed: int) -> A
 
 def settle(video: Video, outcome: str) -> None:
     if outcome == "accepted":
-        cleaning.number(video)
+        numbering.number(video)
     else:
         video.state, video.reason = Video.State.DROPPED, outcome
         video.save()

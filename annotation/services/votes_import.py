@@ -21,7 +21,7 @@ from annotation.services.turns import sample_repair
 from annotation.services.votes_file import Line, canonical, number_of, votes_parse, votes_read
 from annotation.services.webhooks import announce_all
 from crawler.models import Counter, Video
-from crawler.services.cleaning import RELEASED_NUMBERS
+from crawler.services.numbering import RELEASED_NUMBERS
 
 NAMESPACE = uuid.UUID("6f2b9c1e-5d0b-4b57-9c2e-3a1f2e0c7d41")  # an imported vote's client_id follows from what it says
 BATCH = 2000

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 
 from crawler.models import Fingerprint, Video
-from crawler.services import cleaning
+from crawler.services.verifying import features_name
 from crawler.storage import clips
 
 
@@ -33,7 +33,7 @@ def clips_keep(progress: Callable[[int, int], None] | None = None) -> tuple[int,
 def _files() -> Iterator[tuple[str, int | None]]:
     yield from Video.objects.exclude(file="").order_by("pk").values_list("file", "size_bytes").iterator(chunk_size=2000)
     for row in Fingerprint.objects.exclude(video__file="").select_related("video").order_by("pk").iterator(chunk_size=2000):
-        yield cleaning.features_name(row.video), None
+        yield features_name(row.video), None
 
 
 def parts_sweep(older_than: timedelta = timedelta(days=1)) -> int:

@@ -15,7 +15,7 @@ from crawler import selectors
 from crawler.models import Decision, Fingerprint, Tombstone, Video
 from crawler.moderation.feeling import windows_path
 from crawler.rules import duplicates
-from crawler.services import cleaning
+from crawler.services import comparing, numbering, verifying
 from crawler.storage import Away, clips
 
 State = Video.State
@@ -36,7 +36,7 @@ def video_keep(video_id: int, *, user: Any, reason: str) -> Video:
         if not _agreed(video, "keep"):
             return video
         if video.number is None:
-            return cleaning.number(video)
+            return numbering.number(video)
         video.doubted_at = None
         video.save(update_fields=["doubted_at"])
         return video
@@ -105,7 +105,7 @@ def _reopen(video: Video, user: Any) -> None:
         video.doubted_at = found or last.created_at
     else:
         if video.number is not None:
-            cleaning.number_return(video)
+            numbering.number_return(video)
         video.state, video.reason, video.accepted_at = State.REVIEW, "; ".join(selectors.doubts(video))[:200], None
     video.save()
 
@@ -177,7 +177,7 @@ def _copies_at_work(prints: Fingerprint | None) -> list[int]:
         return []
     state = (State.VERIFIED, State.DEDUPLICATED, State.SCREENED, State.REVIEW)
     rows = Fingerprint.objects.filter(video__state__in=state).exclude(pk=prints.pk).defer("sound")
-    return [row.video_id for row in rows if duplicates.judge(cleaning.alike(row, prints))[0] > duplicates.DOUBTFUL]
+    return [row.video_id for row in rows if duplicates.judge(comparing.alike(row, prints))[0] > duplicates.DOUBTFUL]
 
 
 def takedown_repeat(video: Video) -> None:
@@ -211,8 +211,8 @@ def takedowns_finish() -> int:
 
 def _files(video: Video) -> list[str]:
     part = f"parts/{video.platform}-{video.platform_id}"
-    whole = [video.file, cleaning.features_name(video)] if video.file else []
-    return [*whole, f"{part}.part", f"{part}.json", cleaning.playable_name(video)]
+    whole = [video.file, verifying.features_name(video)] if video.file else []
+    return [*whole, f"{part}.part", f"{part}.json", verifying.playable_name(video)]
 
 
 def _is_shared(name: str) -> bool:

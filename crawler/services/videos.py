@@ -23,7 +23,7 @@ from crawler.fetch import Client, Expired, FetchError, Gone, Refused, Reply, Unr
 from crawler.models import Check, Counter, Stage, Tombstone, Video
 from crawler.platforms import PLATFORMS, STATUS_OUTCOMES, Failure, Outcome, VideoPage, rulebook
 from crawler.rules import robots
-from crawler.services import cleaning
+from crawler.services import comparing, numbering, screening, verifying
 from crawler.services.claims import MAX_DEATHS, Overtaken, TakenDown, claimed, is_alive, renew, save
 from crawler.services.manners import client_of
 from crawler.services.review import takedown_repeat, video_takedown
@@ -236,15 +236,15 @@ def accept(video: Video) -> None:
     if doubts:
         _end(video, State.REVIEW, "; ".join(doubt.reason for doubt in doubts))
         return
-    cleaning.number(video)
+    numbering.number(video)
 
 
 STEPS: dict[str, Callable[[Video], None]] = {
     State.DISCOVERED: read_page,
     State.META: fetch_media,
-    State.MEDIA: cleaning.verify,
-    State.VERIFIED: cleaning.deduplicate,
-    State.DEDUPLICATED: cleaning.screen,
+    State.MEDIA: verifying.verify,
+    State.VERIFIED: comparing.deduplicate,
+    State.DEDUPLICATED: screening.screen,
     State.SCREENED: accept,
 }
 
@@ -263,7 +263,7 @@ def clean_waiting(*, recheck: bool = False, progress: Callable[[int, int], None]
         if progress:
             progress(place, len(ids))
     if recheck:
-        outcomes["rechecked"] = cleaning.screenings_repeat()
+        outcomes["rechecked"] = screening.screenings_repeat()
     return outcomes
 
 

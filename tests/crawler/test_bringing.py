@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from crawler import selectors, services
 from crawler.models import Platform, Tombstone, Video
 from crawler.platforms import PLATFORMS
-from crawler.services import cleaning
+from crawler.services import comparing
 
 pytestmark = pytest.mark.django_db
 State = Video.State
@@ -145,10 +145,10 @@ def test_a_real_clip_goes_the_whole_way_and_stands_in_the_funnel(tmp_path, media
     from demo.clips import make_clips
 
     make_clips(tmp_path / "clips", count=2)
-    cleaning._stock.clear()
+    comparing._stock.clear()
     services.clips_bring(tmp_path / "clips")
     assert services.clean_waiting().get("accepted") == 2
     assert sorted(Video.objects.values_list("number", flat=True)) == [1, 2]
     funnel = selectors.funnel()
     assert funnel["platforms"]["other"]["accepted"] == funnel["total"]["accepted"] == 2
-    cleaning._stock.clear()
+    comparing._stock.clear()

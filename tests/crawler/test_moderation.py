@@ -9,7 +9,7 @@ from crawler import media, moderation, selectors
 from crawler.models import Check
 from crawler.moderation import finding, image, networks, onscreen
 from crawler.rules import violence as rules
-from crawler.services import cleaning
+from crawler.services import screening, verdicts
 from tests.crawler.conftest import make_clip
 from tests.factories import VideoFactory
 
@@ -170,8 +170,8 @@ def test_the_worst_is_one():
 def test_screening_stores_each_finding_and_ranks_by_what_was_found_before(stored):
     stored.title = "血腥 street fight"
     stored.save()
-    cleaning.store_check(stored, "activity", Check.Verdict.PASS, "", {"motion": 20.0, "blows_s": [1.0]})
-    cleaning.screen(stored)
+    verdicts.store_check(stored, "activity", Check.Verdict.PASS, "", {"motion": 20.0, "blows_s": [1.0]})
+    screening.screen(stored)
     stored.refresh_from_db()
     assert stored.state == "screened"
     checks = {check.name: check for check in stored.checks.all()}
@@ -196,10 +196,10 @@ def test_a_worker_killed_while_a_detector_looks_keeps_what_was_found(stored, mon
     detectors = moderation.DETECTORS[0], finding.Detector("killer", 1, killed)
     monkeypatch.setattr(moderation, "DETECTORS", detectors)
     with pytest.raises(KeyboardInterrupt):
-        cleaning.screen(stored)
+        screening.screen(stored)
     assert stored.checks.filter(name="text-lexicon").count() == 1
     monkeypatch.setattr(moderation, "DETECTORS", detectors[:1])
-    cleaning.screen(stored)
+    screening.screen(stored)
     assert stored.checks.count() == 1
 
 
@@ -229,18 +229,18 @@ def test_what_a_trained_network_said_of_a_clips_windows_is_judged(stored, settin
 
 
 def test_a_detector_that_was_unable_looks_again_when_it_can(stored, settings, tmp_path):
-    cleaning.screen(stored)
+    screening.screen(stored)
     check = stored.checks.get(name="emotion-shift")
     assert (check.verdict, check.reason[:21]) == ("unable", "no network has been t")
     stored.state, stored.number = "accepted", 9001
     stored.save()
     settings.EMOTION_WINDOWS = str(tmp_path)
     np.save(tmp_path / f"{stored.sha256}.npy", np.array([SAD] * 5 + [TENSE] * 5))
-    assert cleaning.screenings_repeat() == 1
+    assert screening.screenings_repeat() == 1
     check.refresh_from_db()
     assert (check.verdict, check.reason) == ("review", "transition: Sadness to Tension")
     np.save(tmp_path / f"{stored.sha256}.npy", np.array([SAD] * 10))
-    cleaning.screenings_repeat()
+    screening.screenings_repeat()
     check.refresh_from_db()
     assert check.verdict == "review"  # a verdict that was given stays
     assert [window["emotion"] for window in selectors.strip_of(with_strip(stored))["windows"]] == ["Sadness"] * 5 + ["Tension"] * 5

@@ -11,7 +11,7 @@ from annotation.services import sample_flag, samples_close_gone
 from crawler import selectors, services
 from crawler.models import Check, Counter, Decision
 from crawler.moderation import Detector, Finding
-from crawler.services import cleaning
+from crawler.services import screening, verdicts
 from qa.selectors.waiting import waiting_for
 from tests.factories import AssignmentFactory, SampleFactory, UserFactory, VideoFactory
 
@@ -199,7 +199,7 @@ def test_the_windows_are_drawn_and_not_spelled_out(client, people):
 def accepted_and_doubted(number: int = 7):
     """Accepted, then doubted by a check whose version has risen."""
     video = VideoFactory(state="accepted", number=number)
-    cleaning.store_check(video, "image-nsfw", Check.Verdict.REVIEW, "image: 5 of 8 frames", {"scores": [0.9]}, version=9)
+    verdicts.store_check(video, "image-nsfw", Check.Verdict.REVIEW, "image: 5 of 8 frames", {"scores": [0.9]}, version=9)
     services.video_doubt(video.pk)
     video.refresh_from_db()
     return video
@@ -210,8 +210,8 @@ def test_what_a_recheck_doubts_is_shown_with_its_evidence_and_its_warning(client
     video = VideoFactory(state="accepted", number=7)
     video.checks.create(name="text-lexicon", verdict=Check.Verdict.UNABLE)
     found = Finding(Check.Verdict.REVIEW, "text: violence", {"hits": [["violence", "kill"]]})
-    monkeypatch.setattr(cleaning.moderation, "DETECTORS", (Detector("text-lexicon", 1, lambda video: found),))
-    monkeypatch.setattr(cleaning, "clips", type("Clips", (), {"fetched": lambda *given, **named: None}))
+    monkeypatch.setattr(screening.moderation, "DETECTORS", (Detector("text-lexicon", 1, lambda video: found),))
+    monkeypatch.setattr(screening, "clips", type("Clips", (), {"fetched": lambda *given, **named: None}))
     assert services.clean_waiting(recheck=True) == {"rechecked": 1}
     assert list(selectors.videos_in_review(alice)) == [video]
     assert waiting_for(None)["reviews"] == 1
@@ -238,7 +238,7 @@ def test_who_kept_it_once_is_asked_again_when_it_is_doubted_anew(people):
     alice, *_ = people
     video = doubtful()
     services.video_keep(video.pk, user=alice, reason="a joke")
-    cleaning.store_check(video, "image-nsfw", Check.Verdict.REVIEW, "image: 5 of 8 frames", {}, version=9)
+    verdicts.store_check(video, "image-nsfw", Check.Verdict.REVIEW, "image: 5 of 8 frames", {}, version=9)
     services.video_doubt(video.pk)
     video.refresh_from_db()
     assert selectors.standing(video) == {}

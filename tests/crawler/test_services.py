@@ -21,7 +21,7 @@ from crawler.fetch import Expired, Interrupted, Refused, Seen, Unreachable
 from crawler.models import Check, Counter, Fingerprint, Host, Stage, Term, Tombstone, Video, Visit
 from crawler.platforms import Failure, Outcome, PostRef, TrendingWord, VideoPage
 from crawler.rules import duplicates
-from crawler.services import claims, cleaning, manners, outages, stages, videos
+from crawler.services import claims, comparing, manners, numbering, outages, screening, stages, verdicts, verifying, videos
 from demo.replica import certificate
 from tests import servers
 from tests.crawler.conftest import make_clip
@@ -69,7 +69,7 @@ def world(monkeypatch, media_root, clip):
     monkeypatch.setattr(videos, "page_of", page_of)
     monkeypatch.setattr(videos.fetch, "download", download)
     monkeypatch.setattr(videos.fetch, "resolve", lambda client, url: ())
-    cleaning._stock.clear()
+    comparing._stock.clear()
     return given
 
 
@@ -212,17 +212,17 @@ def test_clean_waiting_takes_all_that_have_their_file(world, other_clip, monkeyp
         videos.fetch_media(video)
     assert services.clean_waiting() == {State.ACCEPTED: 2}
     unable = set(Check.objects.filter(verdict=Check.Verdict.UNABLE).values_list("name", flat=True))
-    able = [detector for detector in cleaning.moderation.DETECTORS if detector.name not in unable]
-    monkeypatch.setattr(cleaning.moderation, "DETECTORS", able)
+    able = [detector for detector in screening.moderation.DETECTORS if detector.name not in unable]
+    monkeypatch.setattr(screening.moderation, "DETECTORS", able)
     assert services.clean_waiting(recheck=True) == {"rechecked": 0}, "who has looked is not asked again"
 
 
 @pytest.mark.parametrize("searches", [1, 2])
 def test_the_better_copy_wins_while_the_first_has_no_number(world, clip, tmp_path, monkeypatch, searches):
     """A copy in review gives way to a larger one; a numbered one stays. Also when another clip enters meanwhile, or the worker dies."""
-    enter, refusals = cleaning._enter, [None] * (searches - 1)
+    enter, refusals = comparing._enter, [None] * (searches - 1)
     monkeypatch.setattr(
-        cleaning, "_enter", lambda video, *found: enter(video, *found) if video.platform_id == "1" or not refusals else refusals.pop()
+        comparing, "_enter", lambda video, *found: enter(video, *found) if video.platform_id == "1" or not refusals else refusals.pop()
     )
     small = tmp_path / "small.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-vf", "scale=54:96", small], check=True)
@@ -254,7 +254,7 @@ def test_of_three_copies_the_best_is_kept_whichever_of_the_others_it_resembles_m
         world["pages"][name] = VideoPage("tiktok", name, "u", "test/1", title=UNSAFE, media=("https://v16.tiktok.com/1",))
     first, second = advanced("1"), advanced("2")
     likenesses = [duplicates.Likeness(first.pk, inliers=99, agreement=0.99), duplicates.Likeness(second.pk, inliers=99, agreement=0.96)]
-    monkeypatch.setattr(cleaning, "likenesses_of", lambda *given, known: [found for found in likenesses if found.other not in known])
+    monkeypatch.setattr(comparing, "likenesses_of", lambda *given, known: [found for found in likenesses if found.other not in known])
     third = advanced("3")
     rows = {video.platform_id: (video.state, video.reason) for video in Video.objects.all()}
     assert rows["1"] == (State.DROPPED, f"duplicate: of {second.pk} (better copy)")
@@ -288,7 +288,7 @@ def test_what_came_in_place_of_a_lost_file_is_judged_anew(world, clip, other_cli
     world["pages"]["1"] = VideoPage("tiktok", "1", "u", "test/1", duration_s=4.0, media=("https://v16.tiktok.com/1",))
     videos.read_page(video)
     videos.fetch_media(video)
-    cleaning.store_check(video, "stated-length", Check.Verdict.PASS)  # then its worker was killed, and the disk lost
+    verdicts.store_check(video, "stated-length", Check.Verdict.PASS)  # then its worker was killed, and the disk lost
     video.path.unlink()
     Video.objects.filter(pk=video.pk).update(stated_s=61.0)
     assert services.video_advance(video.pk).state == State.REVIEW
@@ -296,8 +296,8 @@ def test_what_came_in_place_of_a_lost_file_is_judged_anew(world, clip, other_cli
 
 def test_a_drop_is_told_by_its_check_whatever_that_said_before(world):
     video = post("1")
-    cleaning.store_check(video, "corrupt", Check.Verdict.PASS)
-    cleaning.drop(video, "corrupt", cleaning.rules.Drop("corrupt: moov atom not found", {"problem": "moov"}))
+    verdicts.store_check(video, "corrupt", Check.Verdict.PASS)
+    verdicts.drop(video, "corrupt", verdicts.rules.Drop("corrupt: moov atom not found", {"problem": "moov"}))
     check = video.checks.get(name="corrupt")
     assert (check.verdict, check.reason, check.evidence) == ("drop", "corrupt: moov atom not found", {"problem": "moov"})
 
@@ -309,8 +309,8 @@ def test_a_better_copy_inherits_the_doubt_of_the_one_that_gives_way(world, monke
     worse, third, rows = advanced("1"), post("3", state=State.DROPPED), {}
     rows[worse.pk] = replace(first, other=worse.pk)
     rows[third.pk] = duplicates.Likeness(third.pk, share=0.4, in_order=3)
-    monkeypatch.setattr(cleaning, "likenesses_of", lambda *given, known: [found for pk, found in rows.items() if pk not in known])
-    monkeypatch.setattr(cleaning.duplicates, "better", lambda mine, theirs: True)
+    monkeypatch.setattr(comparing, "likenesses_of", lambda *given, known: [found for pk, found in rows.items() if pk not in known])
+    monkeypatch.setattr(comparing.duplicates, "better", lambda mine, theirs: True)
     better = advanced("2")
     worse.refresh_from_db()
     assert worse.reason == f"duplicate: of {better.pk} (better copy)"
@@ -319,11 +319,11 @@ def test_a_better_copy_inherits_the_doubt_of_the_one_that_gives_way(world, monke
 
 def test_two_posts_with_one_file_that_no_browser_plays_do_not_spoil_each_other(world, monkeypatch, clip, media_root):
     """The second is at work on the original while the first puts its copy in its place."""
-    monkeypatch.setattr(cleaning.media, "browser_plays", lambda seen: "transcoded" in world)
-    transcode = cleaning.media.transcode
+    monkeypatch.setattr(verifying.media, "browser_plays", lambda seen: "transcoded" in world)
+    transcode = verifying.media.transcode
 
     def other_first(source, target):
-        monkeypatch.setattr(cleaning.media, "transcode", transcode)
+        monkeypatch.setattr(verifying.media, "transcode", transcode)
         others = services.video_advance(Video.objects.get(platform_id="2").pk)
         assert others.state == State.VERIFIED
         transcode(source, target)
@@ -332,16 +332,16 @@ def test_two_posts_with_one_file_that_no_browser_plays_do_not_spoil_each_other(w
         video = post(name)
         videos.read_page(video)
         videos.fetch_media(video)
-    monkeypatch.setattr(cleaning.media, "transcode", other_first)
+    monkeypatch.setattr(verifying.media, "transcode", other_first)
     monkeypatch.setitem(videos.STEPS, State.VERIFIED, lambda video: (_ for _ in ()).throw(claims.Overtaken("halt")))
-    monkeypatch.setattr(cleaning.media, "browser_plays", lambda seen: False)
+    monkeypatch.setattr(verifying.media, "browser_plays", lambda seen: False)
     original = Video.objects.get(platform_id="1").path
     services.video_advance(Video.objects.get(platform_id="1").pk)
     both = list(Video.objects.order_by("pk"))
     assert [video.state for video in both] == [State.VERIFIED, State.VERIFIED]
     for video in both:
         assert video.path.is_file()
-        assert cleaning.features_path(video).is_file()
+        assert verifying.features_path(video).is_file()
     assert not original.exists(), "nobody needs it any more"
     assert list((media_root / "parts").glob("*")) == []
 
@@ -394,7 +394,7 @@ def test_a_full_disk_costs_no_video_a_try(world):
 
 
 def test_a_machine_without_ffmpeg_costs_no_video_a_try(world, monkeypatch):
-    monkeypatch.setattr(cleaning.media, "examine", lambda *given: (_ for _ in ()).throw(cleaning.media.Unfit("missing: ffmpeg")))
+    monkeypatch.setattr(verifying.media, "examine", lambda *given: (_ for _ in ()).throw(verifying.media.Unfit("missing: ffmpeg")))
     video = post("1")
     with pytest.raises(services.Away, match="clips cannot be examined: missing: ffmpeg"):
         services.video_advance(video.pk)
@@ -458,12 +458,12 @@ def test_a_copy_that_gave_way_is_not_accepted_by_the_worker_that_has_it(world, m
 
 
 def test_a_clip_that_cannot_be_made_playable_is_dropped_and_stops_nobody(world, monkeypatch):
-    monkeypatch.setattr(cleaning.media, "browser_plays", lambda seen: False)
+    monkeypatch.setattr(verifying.media, "browser_plays", lambda seen: False)
 
     def burst(source, target):
-        raise cleaning.media.HostileMedia("the decoder ended with 1")
+        raise verifying.media.HostileMedia("the decoder ended with 1")
 
-    monkeypatch.setattr(cleaning.media, "transcode", burst)
+    monkeypatch.setattr(verifying.media, "transcode", burst)
     video = advanced("1")
     assert (video.state, video.reason) == (State.DROPPED, "unplayable: the decoder ended with 1")
 
@@ -506,7 +506,7 @@ def test_keep_gives_the_number_and_undo_gives_it_back(doubtful, reviewer):
         services.video_drop(doubtful.pk, user=reviewer, reason="late")
     undone = services.decision_undo(doubtful.pk, user=reviewer)
     assert (undone.state, undone.number, undone.reason) == (State.REVIEW, None, "text: violence")
-    assert Counter.objects.get(name=cleaning.RELEASED_NUMBERS).last == 0
+    assert Counter.objects.get(name=numbering.RELEASED_NUMBERS).last == 0
     dropped = services.video_drop(doubtful.pk, user=reviewer, reason="unsafe")
     assert (dropped.state, dropped.reason) == (State.DROPPED, "reviewed: unsafe")
     assert list(doubtful.decisions.order_by("pk").values_list("action", flat=True)) == ["keep", "undo", "drop"]

@@ -12,7 +12,7 @@ from crawler import media, selectors
 from crawler.models import Check
 from crawler.rules import duplicates
 from crawler.rules.duplicates import Doubt, Likeness, decide, sound_alike
-from crawler.services import cleaning
+from crawler.services import verifying
 from tests.factories import VideoFactory
 
 NEARLY = {"share": 0.3, "in_order": 3, "inliers": 20, "agreement": 0.9}
@@ -134,7 +134,7 @@ def test_an_ffmpeg_without_chromaprint_is_told_with_the_pair(db, clips, tmp_path
     found = media.examine(clips["first"])
     assert (found.sound_problem, len(found.sound), found.strict_problem) == ("this FFmpeg has no chromaprint", 0, "")
     video, other = VideoFactory(), VideoFactory()
-    cleaning._sound(video, found)
+    verifying._sound(video, found)
     Check.objects.create(video=video, name="duplicate", version=2, verdict="review", evidence={"other": other.pk})
     assert selectors.sound_of(video) == {"problem": "this FFmpeg has no chromaprint"}
     Check.objects.filter(name="duplicate").update(evidence={"other": other.pk, "sound": 0.934})
