@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.crawler.pipeline import board, world  # noqa: F401 - fixtures
+
 PATTERN = "testsrc2=size=108x192:rate=15:duration={seconds}"
 
 

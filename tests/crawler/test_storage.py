@@ -14,7 +14,7 @@ from crawler.services import videos
 from crawler.storage import Away, bucket, clips
 from tests import objects
 from tests.crawler.conftest import make_clip
-from tests.crawler.test_services import advanced, world  # noqa: F401 - a fixture
+from tests.crawler.pipeline import advanced
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -112,7 +112,7 @@ def test_a_hostile_name_leads_nowhere(store, name):
 # --- the journey ------------------------------------------------------------------------------------------------
 
 
-def test_a_video_is_verified_only_when_it_is_kept_and_another_machine_goes_on(store, world, media_root, django_capture_on_commit_callbacks):  # noqa: F811
+def test_a_video_is_verified_only_when_it_is_kept_and_another_machine_goes_on(store, world, media_root, django_capture_on_commit_callbacks):
     video = advanced("1")
     assert video.state == State.ACCEPTED
     kept = store.buckets["clips"]
@@ -130,7 +130,7 @@ def test_a_video_is_verified_only_when_it_is_kept_and_another_machine_goes_on(st
     assert Tombstone.objects.get().leftovers == []
 
 
-def test_a_clip_that_was_transcoded_is_named_by_what_it_is_now(store, world, media_root, tmp_path):  # noqa: F811
+def test_a_clip_that_was_transcoded_is_named_by_what_it_is_now(store, world, media_root, tmp_path):
     odd = make_clip(tmp_path / "odd.mp4", extra=("-c:v", "mpeg4"))
     world["files"]["1"] = odd
     fetched = hashlib.sha256(odd.read_bytes()).hexdigest()
@@ -144,7 +144,7 @@ def test_a_clip_that_was_transcoded_is_named_by_what_it_is_now(store, world, med
     assert len(store.buckets["clips"]) == 2
 
 
-def test_a_video_waits_while_the_store_is_away_and_that_counts_as_no_try(store, world, monkeypatch):  # noqa: F811
+def test_a_video_waits_while_the_store_is_away_and_that_counts_as_no_try(store, world, monkeypatch):
     monkeypatch.setattr(videos, "MAX_ATTEMPTS", 1)
     with store.refusing(503):
         with pytest.raises(Away):
@@ -156,7 +156,7 @@ def test_a_video_waits_while_the_store_is_away_and_that_counts_as_no_try(store, 
     assert services.video_advance(video.pk).state == State.ACCEPTED
 
 
-def test_a_take_down_while_the_store_is_away_is_carried_out_later(store, world, capsys, django_capture_on_commit_callbacks):  # noqa: F811
+def test_a_take_down_while_the_store_is_away_is_carried_out_later(store, world, capsys, django_capture_on_commit_callbacks):
     video = advanced("1")
     with store.refusing(503), django_capture_on_commit_callbacks(execute=True):
         call_command("takedown", "tiktok/1", reason="asked")
