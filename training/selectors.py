@@ -139,8 +139,10 @@ class Recall:
 
 
 def run_recalls(run: Run) -> list[Recall]:
+    """By category in the order of the run's classes: PostgreSQL keeps its own order of a result's keys."""
     counts, shares = run.metrics.get("per_class_count") or {}, run.metrics.get("per_class_recall") or {}
-    return [Recall(name, int(count), _number(shares.get(name))) for name, count in counts.items()]
+    classes = [name for name in run.metrics.get("classes") or sorted(counts) if name in counts]
+    return [Recall(name, int(counts[name]), _number(shares.get(name))) for name in classes]
 
 
 def recalls_compared(runs: list[Run]) -> dict[str, Any] | None:

@@ -92,7 +92,7 @@ def test_the_files_of_a_run_are_for_who_asked_and_its_figures_for_all_who_see_it
     for name in ("figures/tsne.png", "predictions.csv", "secret.txt"):
         (finished.path / name).write_bytes(name.encode())
     Run.objects.filter(pk=finished.pk).update(
-        metrics={"per_class_recall": {"Fear": 0.25, "joy": None}, "per_class_count": {"Fear": 4, "joy": 0}}
+        metrics={"per_class_recall": {"Fear": 0.25, "joy": None}, "per_class_count": {"Fear": 4, "joy": 0}, "classes": ["joy", "Fear"]}
     )
 
     def url(name: str) -> str:
@@ -100,6 +100,7 @@ def test_the_files_of_a_run_are_for_who_asked_and_its_figures_for_all_who_see_it
 
     body = page.get(page_url).content.decode()
     assert all(text in body for text in (url("predictions.csv"), "0.2500", "joy", f'src="{url("figures/tsne.png")}"'))
+    assert body.index("joy") < body.index("0.2500"), "in the order of the run's classes"
     answer = page.get(url("predictions.csv"))
     assert b"".join(answer.streaming_content) == b"predictions.csv"
     assert answer["Content-Disposition"] == f'attachment; filename="run-{finished.pk}-predictions.csv"'
