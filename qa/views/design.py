@@ -154,7 +154,7 @@ def _pictures(trial: SimulationJob) -> dict[str, Any]:
         "rows": rows,
         "kappa": numbers["kappa"],
         "kappa_here": report.numbers["agreement"]["overall"]["fleiss_kappa"]["value"] if report else None,
-        "measured": [(ROLE_NAMES[role], count) for role, count in numbers["measured"].items()],
+        "measured": [(name, numbers["measured"][role]) for role, name in ROLE_NAMES.items() if role in numbers["measured"]],
         "mix": list(zip(EMOTIONS, trial.settings["class_mix"], strict=True)),
         "points_chart": {
             "points": [
