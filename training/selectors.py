@@ -75,6 +75,8 @@ def run_far(run: Run) -> dict[str, Any] | None:
     hours, minutes = divmod(math.ceil(left_s / 60), 60)
     told = {"step": int(step), "steps": int(steps), "hours": hours, "minutes": minutes}
     text = gettext("Step %(step)d of %(steps)d, about %(hours)d h %(minutes)d min left") % told
+    if step >= steps:
+        text = gettext("All %(steps)d steps are done; the scores are being taken") % told
     return {"step": int(step), "steps": int(steps), "text": text}
 
 

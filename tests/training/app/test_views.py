@@ -124,6 +124,8 @@ def test_a_running_run_says_how_far_it_is_and_how_long_it_takes(page, release, d
     assert 'max="3000" value="120"' in body
     assert "Step 120 of 3000, about 2 h 10 min left" in body
     assert page.get(numbers).json()["far"] == {"step": 120, "steps": 3000, "text": "Step 120 of 3000, about 2 h 10 min left"}
+    Run.objects.filter(pk=run.pk).update(progress={"step": 3000, "steps": 3000, "left_s": 0})
+    assert "scores are being taken" in page.get(address).content.decode()
     Run.objects.filter(pk=run.pk).update(state="failed", lease=None)
     assert (page.get(numbers).json()["far"], "data-far" in page.get(address).content.decode()) == (None, False)
 
