@@ -26,6 +26,7 @@ if __name__ == "__main__":
 
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 
 from crawler import services, tasks
 from crawler.models import Stage, Video
@@ -242,6 +243,13 @@ def report(truth: dict[str, Any], var: Path, stages: int) -> dict[str, Any]:
     }
 
 
+def begin_empty() -> None:
+    """Makes the tables. Exits where there are some: a measurement neither counts nor changes a site's own rows."""
+    if connection.introspection.table_names():
+        sys.exit(f"the database of {settings.VAR_DIR} is in use: set EMOTIONS_VAR (and DATABASE_URL) to an empty place")
+    call_command("migrate", verbosity=0)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crawling", description=__doc__)
     parser.add_argument("--clips", type=Path, required=True)
@@ -254,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--queue", action="store_true", help="Celery workers instead of manage.py crawl")
     parser.add_argument("--timeout-s", type=float, default=3600)
     options = vars(parser.parse_args(arguments))
-    call_command("migrate", verbosity=0)
+    begin_empty()
     print(json.dumps(survive(Path(settings.VAR_DIR), options.pop("clips"), **options), ensure_ascii=False))
     return 0
 

@@ -29,8 +29,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402 - after django.setup
-from django.core.management import call_command  # noqa: E402 - after django.setup
 
+from benchmarks.crawling import begin_empty  # noqa: E402 - after django.setup
 from crawler import services  # noqa: E402 - after django.setup
 from crawler.models import Video  # noqa: E402 - after django.setup
 from crawler.platforms import PLATFORMS  # noqa: E402 - after django.setup
@@ -130,7 +130,7 @@ def main() -> int:
     parser.add_argument("way", choices=["steered", "walked", "same"])
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args()
-    call_command("migrate", verbosity=0)
+    begin_empty()
     print(json.dumps(run(options.way, Path(settings.VAR_DIR) / "bench", seed=options.seed)))
     return 0
 

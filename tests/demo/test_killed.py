@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -29,3 +30,15 @@ def test_every_healthy_post_is_kept_exactly_once_however_often_the_crawl_dies(tm
     assert (found["healthy_not_kept_exactly_once"], found["faults_misnamed"]) == (0, 0), found
     assert (found["private_or_disallowed_kept"], found["posts_that_do_not_exist"]) == (0, 0), found
     assert (found["files_missing"], found["parts_left"], found["numbers_without_gaps"]) == (0, 0, True), found
+
+
+def test_a_measurement_does_not_begin_on_a_site_s_own_rows(tmp_path):
+    site = sqlite3.connect(tmp_path / "emotions.sqlite3")
+    site.execute("create table crawler_video (id integer)")
+    site.close()
+    for module, more in (("crawling", ["--clips", str(tmp_path)]), ("steering", ["same"])):
+        environment = {**os.environ, "EMOTIONS_VAR": str(tmp_path), "DATABASE_URL": ""}
+        environment.pop("DJANGO_SETTINGS_MODULE", None)
+        command = [sys.executable, "-m", f"benchmarks.{module}", *more]
+        done = subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert (done.returncode, "is in use" in done.stderr) == (1, True), done.stderr[-2000:]
